@@ -1,0 +1,42 @@
+// What every operator needs, passed as its first argument: device, compute stream, memory, number
+// of threads. There are no singletons, so that several ranks can live as threads of one process.
+// Knows no ranks.
+#pragma once
+
+#include <memory>
+
+#include "backend/arena.h"
+#include "backend/stream.h"
+#include "backend/tensor.h"
+
+namespace seqrank {
+
+enum class Device { cpu, cuda };
+
+class Context {
+ public:
+  // threads: of compute on a CPU; 0 = the size of this process's affinity mask. Sets the calling
+  // thread's OpenMP count, and must be used from that thread. Throws Error(device) when the device
+  // is not there or the processor lacks what the program was compiled for.
+  explicit Context(Device device = Device::cpu, int threads = 0, std::size_t memory_limit = 0);
+
+  Device device() const { return device_; }
+  int threads() const { return threads_; }
+  Stream& compute() { return *compute_; }
+  Arena& arena() { return arena_; }
+
+  // Contents undefined; contiguous.
+  Tensor empty(DType type, Shape shape, Tag tag = Tag::activation) {
+    return Tensor(arena_, type, shape, tag);
+  }
+
+ private:
+  Device device_;
+  int threads_;
+  Arena arena_;
+  std::unique_ptr<Stream> compute_;
+};
+
+int affinity_threads();  // processors this process may run on
+
+}  // namespace seqrank

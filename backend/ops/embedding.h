@@ -1,0 +1,15 @@
+// Rows of a table by id, and the gradient: rows added back. Ids are checked when a data set is
+// opened, not here.
+#pragma once
+
+#include "backend/context.h"
+
+namespace seqrank {
+
+// y_ND[n] = table_VD[id_N[n]]; written. id_N is i32.
+void gather_rows(Context& ctx, Tensor& y_ND, const Tensor& table_VD, const Tensor& id_N);
+
+// table_VD[id_N[n]] += y_ND[n], equal ids in rising n: the same bits whatever the thread count.
+void scatter_add_rows(Context& ctx, Tensor& table_VD, const Tensor& id_N, const Tensor& y_ND);
+
+}  // namespace seqrank

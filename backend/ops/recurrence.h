@@ -1,0 +1,49 @@
+// LSTM and GRU over packed sequences of any lengths, one layer a call, no dropout inside.
+//   LSTM (gates i, f, g, o):  c' = s(f) c + s(i) tanh(g),  h' = s(o) tanh(c')
+//   GRU  (gates r, z, n; the reset-after form of cuDNN and PyTorch):
+//        n = tanh(x_n + r * (U_n h + b_h_n)),  h' = (1 - z) n + z h
+// where a gate is W x + b_x + U h + b_h. The state before a sequence's first event is zero.
+#pragma once
+
+#include <span>
+
+#include "backend/context.h"
+
+namespace seqrank {
+
+enum class Cell { lstm, gru };
+inline int cell_gates(Cell cell) {
+  return cell == Cell::lstm ? 4 : 3;
+}
+
+// G = cell_gates * H. w_x [G, K], w_h [G, H], b_x [G], b_h [G].
+struct RecurrenceWeights {
+  Tensor w_x_GK, w_h_GH, b_x_G, b_h_G;
+};
+
+// How packed events follow one another in time. time_order_N (i32): place in time-major order ->
+// event; sequences by falling length inside a step. sequences_at_T (host): how many sequences still
+// have an event at step t, falling; empty sequences count nowhere. offset_B1: i32.
+struct PackedOrder {
+  const Tensor& offset_B1;
+  const Tensor& time_order_N;
+  std::span<const std::int32_t> sequences_at_T;
+};
+
+// What forward leaves for backward; made by forward, in time-major order.
+struct RecurrenceReserve {
+  Tensor gates_NG;   // after their non-linearity
+  Tensor state_NH;   // LSTM: c; GRU: U_n h + b_h_n
+  Tensor hidden_NH;  // h
+};
+
+// h_NH is written, in event order.
+void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserve,
+                const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order);
+
+// dx_NK is written (absent: not computed); the tensors of `gradients` are added to.
+void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeights& gradients,
+                         const Tensor& dh_NH, const Tensor& x_NK, const RecurrenceReserve& reserve,
+                         const RecurrenceWeights& weights, const PackedOrder& order);
+
+}  // namespace seqrank

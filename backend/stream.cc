@@ -1,0 +1,124 @@
+// The two host streams: inline (compute) and worker (communication).
+#include "backend/stream.h"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+namespace seqrank {
+namespace {
+
+class InlineStream final : public Stream {
+ public:
+  void enqueue(std::function<void()> task) override { task(); }
+  Event record() override { return Event(); }
+  void wait(const Event& event) override { event.wait(); }
+  void synchronize() override {}
+};
+
+class HostEvent final : public EventState {
+ public:
+  bool done() const override {
+    std::lock_guard lock(mutex_);
+    return done_;
+  }
+  void wait() override {
+    std::unique_lock lock(mutex_);
+    reached_.wait(lock, [&] { return done_; });
+    if (error_) std::rethrow_exception(error_);
+  }
+  void set(std::exception_ptr error) {
+    std::lock_guard lock(mutex_);
+    done_ = true;
+    error_ = error;
+    reached_.notify_all();  // under the lock: the waiter may destroy this event at once
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable reached_;
+  bool done_ = false;
+  std::exception_ptr error_;
+};
+
+class WorkerStream final : public Stream {
+ public:
+  WorkerStream() : worker_([this] { work(); }) {}
+  ~WorkerStream() override {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    arrived_.notify_one();
+    worker_.join();
+  }
+
+  void enqueue(std::function<void()> task) override { push({std::move(task), nullptr}); }
+
+  Event record() override {
+    auto event = std::make_shared<HostEvent>();
+    push({nullptr, event});
+    return Event(event);
+  }
+
+  void wait(const Event& event) override {
+    enqueue([event] { event.wait(); });
+  }
+
+  void synchronize() override { record().wait(); }
+
+ private:
+  struct Entry {
+    std::function<void()> task;
+    std::shared_ptr<HostEvent> event;
+  };
+
+  void push(Entry entry) {
+    {
+      std::lock_guard lock(mutex_);
+      queue_.push_back(std::move(entry));
+    }
+    arrived_.notify_one();
+  }
+
+  void work() {
+    while (true) {
+      Entry entry;
+      {
+        std::unique_lock lock(mutex_);
+        arrived_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+        if (queue_.empty()) return;
+        entry = std::move(queue_.front());
+        queue_.pop_front();
+      }
+      if (entry.event) {
+        entry.event->set(error_);
+      } else if (!error_) {
+        try {
+          entry.task();
+        } catch (...) {
+          error_ = std::current_exception();
+        }
+      }
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::deque<Entry> queue_;
+  bool stopping_ = false;
+  std::exception_ptr error_;  // of the first task that failed; worker thread only
+  std::thread worker_;        // last: starts when all else is made
+};
+
+}  // namespace
+
+std::unique_ptr<Stream> make_inline_stream() {
+  return std::make_unique<InlineStream>();
+}
+std::unique_ptr<Stream> make_worker_stream() {
+  return std::make_unique<WorkerStream>();
+}
+
+}  // namespace seqrank

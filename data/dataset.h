@@ -1,0 +1,56 @@
+// A data set on disk (schema: data/README.md), validated when opened and then read by pread, so
+// that no reader waits for HDF5's global lock. Opening is the only place that parses HDF5.
+// Thread-safe for reading. Knows no ranks.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace seqrank {
+
+inline constexpr int kSchemaVersion = 1;
+
+class Dataset {
+ public:
+  // Throws Error(data) naming file, data set, row, value and rule. Checks every value of
+  // /sequence/offset, /event/item and /event/time, in bounded memory.
+  static Dataset open(const std::string& path);
+  Dataset(Dataset&&) noexcept;
+  Dataset& operator=(Dataset&&) noexcept;
+  ~Dataset();
+
+  const std::string& path() const;
+  std::int64_t sequences() const;  // S
+  std::int64_t items() const;      // V
+  std::int64_t events() const;     // E
+  // XXH3 over offsets and items, 16 hex digits: equal for equal content.
+  const std::string& fingerprint() const;
+  bool has_times() const;
+
+  std::int64_t begin(std::int64_t sequence) const;  // its first event
+  std::int64_t length(std::int64_t sequence) const;
+  // Events [begin, begin + out.size()) of the file.
+  void read_items(std::int64_t begin, std::span<std::int32_t> out) const;
+  void read_times(std::int64_t begin, std::span<std::int64_t> out) const;
+
+  std::string item_key(std::int64_t item) const;    // the id as text where the file has no keys
+  std::string item_title(std::int64_t item) const;  // the key where the file has no titles
+  std::string user_key(std::int64_t sequence) const;
+  std::optional<std::int64_t> find_user(const std::string& key) const;
+  std::optional<std::int64_t> find_item(const std::string& key) const;
+
+  // Root attributes that are numbers, as written ("tie_rate", "best_ndcg@10", ...).
+  const std::map<std::string, double>& attributes() const;
+
+ private:
+  struct Impl;
+  explicit Dataset(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace seqrank

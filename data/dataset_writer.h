@@ -1,0 +1,35 @@
+// Writes a data set of schema version 1, column by column in bounded memory, under a temporary name
+// that becomes the final one in finish(). Destroyed before finish(), it leaves nothing behind.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace seqrank {
+
+class DatasetWriter {
+ public:
+  // Throws Error(data) where the folder cannot be written.
+  explicit DatasetWriter(const std::string& path);
+  ~DatasetWriter();
+
+  // Appends one sequence; times empty: the file has no times (all sequences alike).
+  void add_sequence(std::span<const std::int32_t> items, std::span<const std::int64_t> times);
+  // Text columns, in rising id, each in one run of calls; all optional.
+  void add_user_key(const std::string& key);
+  void add_item_key(const std::string& key);
+  void add_item_title(const std::string& title);
+  void set_attribute(const std::string& name, double value);
+  void set_attribute(const std::string& name, const std::string& value);
+
+  // Writes counts and fingerprint, syncs, renames. items: V. Throws Error(data), a full disk too.
+  void finish(std::int64_t items);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace seqrank

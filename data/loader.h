@@ -1,0 +1,69 @@
+// Turns a data set into packed batches. Prefetches on a thread of its own; batches come in order.
+// Takes rank and world as integers; knows no communicator.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "backend/arena.h"
+#include "data/batch.h"
+#include "data/dataset.h"
+
+namespace seqrank {
+
+// Protocol p1 (leave one out): of a sequence of length L >= 3, event L-1 is the test target, L-2
+// the validation target, and events before L-2 are for training; shorter sequences are for training
+// only.
+enum class Split { train, validation, test };
+const char* split_name(Split split);
+
+struct LoaderOptions {
+  std::uint64_t seed = 1;
+  std::int64_t global_batch = 128;  // samples a step, over all ranks
+  std::int64_t max_length = 200;    // events a sample
+  int rank = 0;
+  int world = 1;
+  int prefetch = 4;  // batches made ahead
+};
+
+// Training: a sequence's training events are cut, from their end, into windows of at most
+// max_length + 1 events that overlap by one (the last target of a window is the first input of the
+// next), so every event but the first is a target once an epoch.
+// An epoch has ceil(samples / global_batch) steps; the last may be short, and a rank's share may be
+// empty, but every rank makes every step.
+class TrainLoader {
+ public:
+  TrainLoader(const Dataset& dataset, Arena& arena, const LoaderOptions& options);
+  ~TrainLoader();
+  std::int64_t samples() const;  // of an epoch
+  std::int64_t steps_per_epoch() const;
+  // Makes the next batch that of global step `step` (from 0, over all epochs).
+  void seek(std::int64_t step);
+  // Blocks until it is ready. Errors of the reading thread are rethrown here.
+  Batch next();
+  // This rank's reading time that next() had to wait for, in seconds, since the start.
+  double wait_seconds() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Evaluation: sequences [begin, end) of the data set as one batch: the last max_length events
+// before the target. Sequences without a target in this split are left out.
+struct EvaluationBatch {
+  Batch batch;      // target_N is absent
+  Tensor target_B;  // i32
+  // All events before the target, for masking what was seen: item ids, ragged.
+  Tensor seen_M;          // i32
+  Tensor seen_offset_B1;  // i32
+};
+EvaluationBatch evaluation_batch(const Dataset& dataset, Arena& arena, Split split,
+                                 std::int64_t begin, std::int64_t end, std::int64_t max_length);
+// The same with nothing held back: whole histories, for recommending. target_B is absent.
+EvaluationBatch history_batch(const Dataset& dataset, Arena& arena,
+                              std::span<const std::int64_t> sequences, std::int64_t max_length);
+
+}  // namespace seqrank
