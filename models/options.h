@@ -43,4 +43,8 @@ class Options {
   std::map<std::string, std::string> values_;
 };
 
+// The candidate that `name` was probably meant to be: by edit distance, of the whole name or of
+// what follows its last dot ("batch" finds "train.batch"). "" when none is near.
+std::string nearest_name(const std::string& name, const std::vector<std::string>& candidates);
+
 }  // namespace seqrank
