@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "backend/arena.h"
+#include "backend/profile.h"
 #include "backend/stream.h"
 #include "backend/tensor.h"
 
@@ -30,11 +31,19 @@ class Context {
     return Tensor(arena_, type, shape, tag);
   }
 
+  // Null unless set; not owned. Operators add their model FLOPs through count_flops().
+  Profile* profile() { return profile_; }
+  void set_profile(Profile* profile) { profile_ = profile; }
+  void count_flops(double flops) {
+    if (profile_ != nullptr) profile_->flops += flops;
+  }
+
  private:
   Device device_;
   int threads_;
   Arena arena_;
   std::unique_ptr<Stream> compute_;
+  Profile* profile_ = nullptr;
 };
 
 int affinity_threads();  // processors this process may run on

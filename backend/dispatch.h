@@ -5,4 +5,5 @@
 
 #include "backend/context.h"
 
-#define SR_DISPATCH(ctx, function, ...) cpu::function((ctx), __VA_ARGS__)
+#define SR_DISPATCH(ctx, function, ...) \
+  (::seqrank::ProfileScope((ctx).profile(), #function), cpu::function((ctx), __VA_ARGS__))

@@ -1,0 +1,73 @@
+// What the trainer and the evaluation know of a model. Adding one is one file in this folder:
+// derive, write the forward pass, SR_REGISTER_MODEL at the end of the file.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/context.h"
+#include "data/batch.h"
+#include "models/nn/tape.h"
+#include "models/options.h"
+
+namespace seqrank {
+
+// Ranks the catalogue given histories.
+class Model {
+ public:
+  virtual ~Model() = default;
+  // score_BV is written: the score of every item as the next one after each sequence of the batch.
+  virtual void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) = 0;
+};
+
+// Learns by gradients.
+class TrainedModel : public Model {
+ public:
+  // Forward pass of a training batch: this rank's part of the mean loss over the global targets.
+  virtual Var loss(Tape& tape, const Batch& batch) = 0;
+};
+
+// Learns by counting, in one pass over the training data.
+class CountingModel : public Model {
+ public:
+  virtual void observe(const Batch& batch) = 0;
+};
+
+// What a model is built from. Parameters are declared while it is built and allocated afterwards.
+struct ModelInput {
+  const Options& options;  // those of model_options(name)
+  std::int64_t items;      // V
+  ParameterStore& parameters;
+};
+
+using ModelMaker = std::function<std::unique_ptr<Model>(const ModelInput&)>;
+
+struct ModelEntry {
+  std::string name;
+  std::string paper;
+  std::vector<OptionSpec> (*options)();
+  ModelMaker make;
+};
+
+// Throws Error(usage) with the names there are.
+const ModelEntry& find_model(const std::string& name);
+std::vector<std::string> model_names();
+// The options of that model, "model.name" excluded.
+std::vector<OptionSpec> model_options(const std::string& name);
+
+struct ModelRegistration {
+  explicit ModelRegistration(ModelEntry entry);
+};
+
+}  // namespace seqrank
+
+// Class needs: static std::vector<OptionSpec> options(); explicit Class(const ModelInput&).
+#define SR_REGISTER_MODEL(name, Class, paper)                                        \
+  static const ::seqrank::ModelRegistration kRegistration##Class(                    \
+      {name, paper, &Class::options,                                                 \
+       [](const ::seqrank::ModelInput& input) -> std::unique_ptr<::seqrank::Model> { \
+         return std::make_unique<Class>(input);                                      \
+       }})

@@ -1,0 +1,61 @@
+// The replicated item table.
+#include "models/nn/item_table.h"
+
+#include "backend/ops/l2_normalise.h"
+#include "backend/ops/matmul.h"
+#include "models/nn/layers.h"
+
+namespace seqrank {
+
+std::vector<OptionSpec> ItemTable::options() {
+  return {
+      {"model.tied", OptionKind::flag, "yes", "one item table for input and output"},
+      {"model.score", OptionKind::choice, "dot", "how a state meets an item", "dot|cosine"},
+      {"model.temperature", OptionKind::real, "1", "scores are divided by it", "0.001..1000"},
+      {"model.label_smoothing", OptionKind::real, "0", "share of the target spread over all items",
+       "0..0.99"},
+      {"model.item_scale", OptionKind::real, "0.02",
+       "standard deviation of the initial item vectors", "0..10"},
+  };
+}
+
+ItemTable::ItemTable(const Options& options, std::int64_t items, std::int64_t width,
+                     ParameterStore& store)
+    : score_(options.text("model.score") == "cosine" ? Score::cosine : Score::dot) {
+  softmax_.temperature = static_cast<float>(options.real("model.temperature"));
+  softmax_.label_smoothing = static_cast<float>(options.real("model.label_smoothing"));
+  const Initialiser normal{Initialiser::Kind::normal,
+                           static_cast<float>(options.real("model.item_scale"))};
+  input_ = &store.declare("items", {items, width}, normal);
+  if (!options.flag("model.tied")) output_ = &store.declare("items_out", {items, width}, normal);
+}
+
+Var ItemTable::lookup(Tape& tape, const Tensor& id_N) {
+  return nn::embedding(tape, *input_, id_N);
+}
+
+Var ItemTable::softmax_loss(Tape& tape, Var h_ND, const Batch& batch) {
+  Var table_VD(output());
+  if (score_ == Score::cosine) {
+    h_ND = nn::l2_normalise(tape, h_ND);
+    table_VD = nn::l2_normalise(tape, table_VD);
+  }
+  return nn::softmax_loss(tape, h_ND, table_VD, batch, softmax_);
+}
+
+void ItemTable::scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD) {
+  Tensor table_VD = output().value;
+  Tensor h = h_BD;
+  if (score_ == Score::cosine) {
+    const Tensor table_source = table_VD;
+    table_VD = ctx.empty(DType::f32, table_source.shape());
+    h = ctx.empty(DType::f32, h_BD.shape());
+    Tensor norm_V = ctx.empty(DType::f32, {table_VD.dim(0)});
+    Tensor norm_B = ctx.empty(DType::f32, {h.dim(0)});
+    l2_normalise(ctx, table_VD, norm_V, table_source);
+    l2_normalise(ctx, h, norm_B, h_BD);
+  }
+  matmul(ctx, score_BV, h, Transpose::no, table_VD, Transpose::yes, 1 / softmax_.temperature, 0);
+}
+
+}  // namespace seqrank

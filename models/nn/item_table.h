@@ -1,0 +1,33 @@
+// Item vectors: looked up for the input and, when tied, scored against for the output. Replicated
+// on every rank; splitting the rows over ranks is to come behind this same interface.
+#pragma once
+
+#include "backend/ops/softmax_cross_entropy.h"
+#include "data/batch.h"
+#include "models/nn/tape.h"
+#include "models/options.h"
+
+namespace seqrank {
+
+class ItemTable {
+ public:
+  // The options below, for models to add to their own.
+  static std::vector<OptionSpec> options();
+  ItemTable(const Options& options, std::int64_t items, std::int64_t width, ParameterStore& store);
+
+  Var lookup(Tape& tape, const Tensor& id_N);
+  Var softmax_loss(Tape& tape, Var h_ND, const Batch& batch);
+  // score_BV is written.
+  void scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD);
+
+ private:
+  enum class Score { dot, cosine };
+  Parameter& output() { return output_ ? *output_ : *input_; }
+
+  Score score_;
+  SoftmaxOptions softmax_;
+  Parameter* input_;
+  Parameter* output_ = nullptr;  // null: tied with input
+};
+
+}  // namespace seqrank

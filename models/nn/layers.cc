@@ -1,0 +1,247 @@
+// Layers: forward now, backward recorded. Backward steps hold the variables they read, nothing
+// else.
+#include "models/nn/layers.h"
+
+#include <cmath>
+
+#include "backend/ops/additive_attention.h"
+#include "backend/ops/dropout.h"
+#include "backend/ops/embedding.h"
+#include "backend/ops/l2_normalise.h"
+#include "backend/ops/layer_norm.h"
+#include "backend/ops/linear.h"
+
+namespace seqrank::nn {
+namespace {
+
+Tensor like(Context& ctx, const Tensor& x) {
+  return ctx.empty(x.dtype(), x.shape());
+}
+
+PackedOrder packed_order(const Batch& batch) {
+  return {batch.offset_B1, batch.time_order_N, batch.sequences_at_T};
+}
+
+}  // namespace
+
+Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N) {
+  Context& ctx = tape.ctx();
+  Var y(ctx.empty(DType::f32, {id_N.dim(0), table_VD.shape[1]}));
+  Tensor out = y.value();
+  gather_rows(ctx, out, table_VD.value, id_N);
+  tape.record(y, {&table_VD}, [&ctx, &table_VD, id_N, y] {
+    scatter_add_rows(ctx, table_VD.gradient, id_N, y.gradient());
+  });
+  return y;
+}
+
+Var linear(Tape& tape, Var x_NK, Parameter& w_MK, Parameter* b_M) {
+  Context& ctx = tape.ctx();
+  Var y(ctx.empty(DType::f32, {x_NK.value().dim(0), w_MK.shape[0]}));
+  Tensor out = y.value();
+  seqrank::linear(ctx, out, x_NK.value(), w_MK.value, b_M ? b_M->value : Tensor());
+  std::vector<Parameter*> uses = {&w_MK};
+  if (b_M) uses.push_back(b_M);
+  tape.record(y, uses, [&tape, x_NK, &w_MK, b_M, y]() mutable {
+    Tensor dx = like(tape.ctx(), x_NK.value());
+    Tensor db = b_M ? b_M->gradient : Tensor();
+    linear_backward(tape.ctx(), dx, w_MK.gradient, db, y.gradient(), x_NK.value(), w_MK.value);
+    tape.give_gradient(x_NK, dx);
+  });
+  return y;
+}
+
+Var activate(Tape& tape, Activation f, Var x) {
+  if (f == Activation::identity) return x;
+  Var y(like(tape.ctx(), x.value()));
+  Tensor out = y.value();
+  seqrank::activate(tape.ctx(), f, out, x.value());
+  tape.record(y, {}, [&tape, f, x, y]() mutable {
+    Tensor dx = like(tape.ctx(), x.value());
+    activate_backward(tape.ctx(), f, dx, y.gradient(), y.value());
+    tape.give_gradient(x, dx);
+  });
+  return y;
+}
+
+Var dropout(Tape& tape, Var x_ND, float rate, const Batch& batch) {
+  const DropoutKey key{tape.seed(), tape.next_dropout_layer(), rate};
+  if (rate == 0 || tape.mode() == TapeMode::inference) return x_ND;
+  Var y(like(tape.ctx(), x_ND.value()));
+  Tensor out = y.value();
+  seqrank::dropout(tape.ctx(), out, x_ND.value(), key, batch.place_B, batch.offset_B1);
+  tape.record(y, {}, [&tape, &batch, key, x_ND, y]() mutable {
+    Tensor dx = like(tape.ctx(), x_ND.value());
+    seqrank::dropout(tape.ctx(), dx, y.gradient(), key, batch.place_B, batch.offset_B1);
+    tape.give_gradient(x_ND, dx);
+  });
+  return y;
+}
+
+Var layer_norm(Tape& tape, Var x_ND, Parameter& gain_D, Parameter& bias_D, float epsilon) {
+  Context& ctx = tape.ctx();
+  Var y(like(ctx, x_ND.value()));
+  Tensor out = y.value();
+  Tensor mean_N = ctx.empty(DType::f32, {x_ND.value().dim(0)});
+  Tensor rstd_N = like(ctx, mean_N);
+  seqrank::layer_norm(ctx, out, mean_N, rstd_N, x_ND.value(), gain_D.value, bias_D.value, epsilon);
+  tape.record(y, {&gain_D, &bias_D}, [&tape, x_ND, &gain_D, &bias_D, mean_N, rstd_N, y]() mutable {
+    Tensor dx = like(tape.ctx(), x_ND.value());
+    layer_norm_backward(tape.ctx(), dx, gain_D.gradient, bias_D.gradient, y.gradient(),
+                        x_ND.value(), mean_N, rstd_N, gain_D.value);
+    tape.give_gradient(x_ND, dx);
+  });
+  return y;
+}
+
+Var concatenate(Tape& tape, Var a_NK, Var b_NM) {
+  Context& ctx = tape.ctx();
+  const std::int64_t split = a_NK.value().dim(1);
+  Var y(ctx.empty(DType::f32, {a_NK.value().dim(0), split + b_NM.value().dim(1)}));
+  Tensor out = y.value();
+  copy_into_columns(ctx, out, 0, a_NK.value());
+  copy_into_columns(ctx, out, split, b_NM.value());
+  tape.record(y, {}, [&tape, split, a_NK, b_NM, y]() mutable {
+    Tensor da = like(tape.ctx(), a_NK.value());
+    Tensor db = like(tape.ctx(), b_NM.value());
+    copy_from_columns(tape.ctx(), da, y.gradient(), 0);
+    copy_from_columns(tape.ctx(), db, y.gradient(), split);
+    tape.give_gradient(a_NK, da);
+    tape.give_gradient(b_NM, db);
+  });
+  return y;
+}
+
+Var l2_normalise(Tape& tape, Var x_ND) {
+  Context& ctx = tape.ctx();
+  Var y(like(ctx, x_ND.value()));
+  Tensor out = y.value();
+  Tensor norm_N = ctx.empty(DType::f32, {x_ND.value().dim(0)});
+  seqrank::l2_normalise(ctx, out, norm_N, x_ND.value());
+  Parameter* parameter = x_ND.parameter();
+  std::vector<Parameter*> uses;
+  if (parameter) uses.push_back(parameter);
+  tape.record(y, uses, [&tape, x_ND, parameter, norm_N, y]() mutable {
+    Tensor dx = like(tape.ctx(), x_ND.value());
+    l2_normalise_backward(tape.ctx(), dx, y.gradient(), y.value(), norm_N);
+    if (parameter) {
+      add(tape.ctx(), parameter->gradient, dx);
+    } else {
+      tape.give_gradient(x_ND, dx);
+    }
+  });
+  return y;
+}
+
+RecurrenceParameters declare_recurrence(ParameterStore& store, const std::string& name, Cell cell,
+                                        std::int64_t input_width, std::int64_t width) {
+  const std::int64_t gates = cell_gates(cell) * width;
+  const Initialiser uniform{Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(width))};
+  return {&store.declare(name + ".w_x", {gates, input_width}, uniform),
+          &store.declare(name + ".w_h", {gates, width}, uniform),
+          &store.declare(name + ".b_x", {gates}, {}, Decay::no),
+          &store.declare(name + ".b_h", {gates}, {}, Decay::no)};
+}
+
+Var recurrence(Tape& tape, Cell cell, Var x_NK, const RecurrenceParameters& p, const Batch& batch) {
+  Context& ctx = tape.ctx();
+  Var h(ctx.empty(DType::f32, {x_NK.value().dim(0), p.w_h_GH->shape[1]}));
+  Tensor out = h.value();
+  const RecurrenceWeights weights{p.w_x_GK->value, p.w_h_GH->value, p.b_x_G->value, p.b_h_G->value};
+  auto reserve = std::make_shared<RecurrenceReserve>();
+  seqrank::recurrence(ctx, cell, out, *reserve, x_NK.value(), weights, packed_order(batch));
+  tape.record(h, {p.w_x_GK, p.w_h_GH, p.b_x_G, p.b_h_G},
+              [&tape, &batch, cell, x_NK, p, reserve, weights, h]() mutable {
+                RecurrenceWeights gradients{p.w_x_GK->gradient, p.w_h_GH->gradient,
+                                            p.b_x_G->gradient, p.b_h_G->gradient};
+                Tensor dx = like(tape.ctx(), x_NK.value());
+                recurrence_backward(tape.ctx(), cell, dx, gradients, h.gradient(), x_NK.value(),
+                                    *reserve, weights, packed_order(batch));
+                tape.give_gradient(x_NK, dx);
+              });
+  return h;
+}
+
+Var running_attention(Tape& tape, Var score_N1, Var v_ND, const Batch& batch) {
+  Context& ctx = tape.ctx();
+  const std::int64_t n = v_ND.value().dim(0);
+  Var c(like(ctx, v_ND.value()));
+  Tensor out = c.value();
+  Tensor max_N = ctx.empty(DType::f32, {n});
+  Tensor sum_N = ctx.empty(DType::f32, {n});
+  seqrank::running_attention(ctx, out, max_N, sum_N, score_N1.value().reshape({n}), v_ND.value(),
+                             batch.offset_B1);
+  tape.record(c, {}, [&tape, &batch, n, score_N1, v_ND, max_N, sum_N, c]() mutable {
+    Tensor dscore = tape.ctx().empty(DType::f32, {n});
+    Tensor dv = like(tape.ctx(), v_ND.value());
+    running_attention_backward(tape.ctx(), dscore, dv, c.gradient(), c.value(), max_N, sum_N,
+                               score_N1.value().reshape({n}), v_ND.value(), batch.offset_B1);
+    tape.give_gradient(score_N1, dscore.reshape({n, 1}));
+    tape.give_gradient(v_ND, dv);
+  });
+  return c;
+}
+
+Var query_attention(Tape& tape, Activation act, Var k_NA, Var q_NA, Parameter& w_A, Var v_ND,
+                    const Batch& batch) {
+  Context& ctx = tape.ctx();
+  Var c(like(ctx, v_ND.value()));
+  Tensor out = c.value();
+  Tensor lse_N = ctx.empty(DType::f32, {v_ND.value().dim(0)});
+  seqrank::query_attention(ctx, act, out, lse_N, k_NA.value(), q_NA.value(), w_A.value,
+                           v_ND.value(), batch.offset_B1);
+  tape.record(c, {&w_A}, [&tape, &batch, act, k_NA, q_NA, &w_A, v_ND, lse_N, c]() mutable {
+    Tensor dk = like(tape.ctx(), k_NA.value());
+    Tensor dq = like(tape.ctx(), q_NA.value());
+    Tensor dv = like(tape.ctx(), v_ND.value());
+    query_attention_backward(tape.ctx(), act, dk, dq, w_A.gradient, dv, c.gradient(), c.value(),
+                             lse_N, k_NA.value(), q_NA.value(), w_A.value, v_ND.value(),
+                             batch.offset_B1);
+    tape.give_gradient(k_NA, dk);
+    tape.give_gradient(q_NA, dq);
+    tape.give_gradient(v_ND, dv);
+  });
+  return c;
+}
+
+Var prefix_pool(Tape& tape, Pool kind, Var x_ND, const Batch& batch) {
+  if (kind == Pool::last) return x_ND;
+  Context& ctx = tape.ctx();
+  Var y(like(ctx, x_ND.value()));
+  Tensor out = y.value();
+  Tensor argmax_ND;
+  if (kind == Pool::max) argmax_ND = ctx.empty(DType::i32, x_ND.value().shape());
+  seqrank::prefix_pool(ctx, kind, out, argmax_ND, x_ND.value(), batch.offset_B1);
+  tape.record(y, {}, [&tape, &batch, kind, x_ND, argmax_ND, y]() mutable {
+    Tensor dx = like(tape.ctx(), x_ND.value());
+    prefix_pool_backward(tape.ctx(), kind, dx, y.gradient(), argmax_ND, batch.offset_B1);
+    tape.give_gradient(x_ND, dx);
+  });
+  return y;
+}
+
+Var softmax_loss(Tape& tape, Var h_ND, Var table_VD, const Batch& batch,
+                 const SoftmaxOptions& options) {
+  Context& ctx = tape.ctx();
+  Var loss(ctx.empty(DType::f64, {1}));
+  Tensor loss_1 = loss.value();
+  loss_1.span<double>()[0] = 0;
+  Parameter* parameter = table_VD.parameter();
+  Tensor dh = like(ctx, h_ND.value());
+  Tensor dtable = parameter ? parameter->gradient : like(ctx, table_VD.value());
+  if (!parameter) fill(ctx, dtable, 0);
+  Tensor no_bias;
+  const float scale =
+      batch.global_targets > 0 ? 1.0f / static_cast<float>(batch.global_targets) : 0.0f;
+  softmax_cross_entropy(ctx, loss_1, dh, dtable, no_bias, h_ND.value(), table_VD.value(), Tensor(),
+                        batch.target_N, scale, options);
+  std::vector<Parameter*> uses;
+  if (parameter) uses.push_back(parameter);
+  tape.record(loss, uses, [&tape, h_ND, table_VD, parameter, dh, dtable]() mutable {
+    tape.give_gradient(h_ND, dh);
+    if (!parameter) tape.give_gradient(table_VD, dtable);
+  });
+  return loss;
+}
+
+}  // namespace seqrank::nn

@@ -1,0 +1,42 @@
+// The layers a model is written with: each computes its forward now and records its backward.
+// Sequences are packed; a layer that looks along time takes the batch for its offsets and order.
+#pragma once
+
+#include "backend/ops/activation.h"
+#include "backend/ops/prefix_pool.h"
+#include "backend/ops/recurrence.h"
+#include "backend/ops/softmax_cross_entropy.h"
+#include "data/batch.h"
+#include "models/nn/tape.h"
+
+namespace seqrank::nn {
+
+Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N);
+// b_M may be null.
+Var linear(Tape& tape, Var x_NK, Parameter& w_MK, Parameter* b_M);
+Var activate(Tape& tape, Activation f, Var x);
+Var dropout(Tape& tape, Var x_ND, float rate, const Batch& batch);
+Var layer_norm(Tape& tape, Var x_ND, Parameter& gain_D, Parameter& bias_D, float epsilon = 1e-5f);
+Var concatenate(Tape& tape, Var a_NK, Var b_NM);
+Var l2_normalise(Tape& tape, Var x_ND);  // rows of length one
+
+struct RecurrenceParameters {
+  Parameter *w_x_GK, *w_h_GH, *b_x_G, *b_h_G;
+};
+// Uniform in +-1/sqrt(width), biases zero but for the LSTM's forget gate, which starts at one.
+RecurrenceParameters declare_recurrence(ParameterStore& store, const std::string& name, Cell cell,
+                                        std::int64_t input_width, std::int64_t width);
+Var recurrence(Tape& tape, Cell cell, Var x_NK, const RecurrenceParameters& p, const Batch& batch);
+
+Var running_attention(Tape& tape, Var score_N1, Var v_ND, const Batch& batch);
+Var query_attention(Tape& tape, Activation act, Var k_NA, Var q_NA, Parameter& w_A, Var v_ND,
+                    const Batch& batch);
+Var prefix_pool(Tape& tape, Pool kind, Var x_ND, const Batch& batch);
+
+// table_VD may be a parameter (tied with the embedding, say) or computed. Mean over the global
+// targets of the exact softmax cross-entropy; a scalar (f64), this rank's part of the sum.
+// Gradients are found in the same pass. Its own gradient is taken to be one.
+Var softmax_loss(Tape& tape, Var h_ND, Var table_VD, const Batch& batch,
+                 const SoftmaxOptions& options);
+
+}  // namespace seqrank::nn

@@ -1,0 +1,68 @@
+// Layout and initial values of parameters.
+#include "models/nn/parameter.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "backend/ops/activation.h"
+#include "backend/philox.h"
+
+namespace seqrank {
+namespace {
+
+// FNV-1a: the initial values of a parameter do not change when another is added before it.
+std::uint32_t name_hash(const std::string& name) {
+  std::uint32_t hash = 2166136261u;
+  for (unsigned char c : name) hash = (hash ^ c) * 16777619u;
+  return hash;
+}
+
+void initialise(const Parameter& parameter, std::uint64_t seed, std::span<float> out) {
+  const Initialiser& init = parameter.initialiser;
+  const std::uint32_t hash = name_hash(parameter.name);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    float value = init.kind == Initialiser::Kind::constant ? init.amount : 0.0f;
+    if (init.kind == Initialiser::Kind::uniform || init.kind == Initialiser::Kind::normal) {
+      const Philox4 bits =
+          philox(seed, Purpose::initialise,
+                 {static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32), hash, 0});
+      if (init.kind == Initialiser::Kind::uniform) {
+        value = init.amount * (2 * uniform_float(bits[0]) - 1);
+      } else {  // Box-Muller
+        const double radius = std::sqrt(-2 * std::log(1.0 - uniform_double(bits[0], bits[1])));
+        const double angle = 2 * std::numbers::pi * uniform_double(bits[2], bits[3]);
+        value = static_cast<float>(init.amount * radius * std::cos(angle));
+      }
+    }
+    out[i] = value;
+  }
+}
+
+}  // namespace
+
+Parameter& ParameterStore::declare(const std::string& name, Shape shape, Initialiser initialiser,
+                                   Decay decay) {
+  SR_ASSERT(!values_P, "parameter {} declared after allocate()", name);
+  for (const Parameter& other : parameters_)
+    SR_ASSERT(other.name != name, "parameter {} declared twice", name);
+  Parameter parameter{name, shape, initialiser, decay, 0, 0, {}, {}};
+  parameter.index = static_cast<int>(parameters_.size());
+  parameter.offset = numel_;
+  numel_ += shape.numel();
+  parameters_.push_back(std::move(parameter));
+  return parameters_.back();
+}
+
+void ParameterStore::allocate(Context& ctx, std::uint64_t seed) {
+  values_P = ctx.empty(DType::f32, {numel_}, Tag::parameter);
+  gradients_P = ctx.empty(DType::f32, {numel_}, Tag::gradient);
+  fill(ctx, gradients_P, 0);
+  for (Parameter& parameter : parameters_) {
+    const std::int64_t end = parameter.offset + parameter.shape.numel();
+    parameter.value = values_P.flat_range(parameter.offset, end).reshape(parameter.shape);
+    parameter.gradient = gradients_P.flat_range(parameter.offset, end).reshape(parameter.shape);
+    initialise(parameter, seed, parameter.value.span<float>());
+  }
+}
+
+}  // namespace seqrank

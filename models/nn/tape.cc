@@ -1,0 +1,51 @@
+// Backward order and gradient bookkeeping; knows no layer.
+#include "models/nn/tape.h"
+
+#include "backend/ops/activation.h"
+
+namespace seqrank {
+
+Tape::Tape(Context& ctx, TapeMode mode, std::uint64_t seed,
+           std::function<void(Parameter&)> complete)
+    : ctx_(ctx), mode_(mode), seed_(seed), complete_(std::move(complete)) {}
+
+void Tape::record(const Var& made, std::vector<Parameter*> uses, std::function<void()> step) {
+  if (mode_ == TapeMode::inference) return;
+  for (const Parameter* parameter : uses) {
+    if (parameter->index >= static_cast<int>(pending_uses_.size()))
+      pending_uses_.resize(parameter->index + 1, 0);
+    ++pending_uses_[parameter->index];
+  }
+  steps_.push_back({made, std::move(uses), std::move(step)});
+}
+
+void Tape::give_gradient(Var& var, Tensor gradient) {
+  Tensor& sum = var.node_->gradient;
+  SR_ASSERT(gradient.shape() == var.value().shape(), "gradient {} of a value {}",
+            gradient.shape().str(), var.value().shape().str());
+  if (!sum) {
+    sum = std::move(gradient);
+  } else {
+    add(ctx_, sum, gradient);
+  }
+}
+
+void Tape::done_with(const std::vector<Parameter*>& uses) {
+  for (Parameter* parameter : uses)
+    if (--pending_uses_[parameter->index] == 0 && complete_) complete_(*parameter);
+}
+
+void Tape::backward(Var& loss) {
+  SR_ASSERT(mode_ == TapeMode::training, "backward of an inference tape");
+  Tensor one = ctx_.empty(loss.value().dtype(), loss.value().shape());
+  loss.node_->gradient = one;  // its presence is what counts; see softmax_loss
+  while (!steps_.empty()) {
+    Step step = std::move(steps_.back());
+    steps_.pop_back();
+    if (step.made.gradient()) step.run();
+    step.made.node_->gradient = Tensor();  // nobody before this step reads it
+    done_with(step.uses);
+  }
+}
+
+}  // namespace seqrank

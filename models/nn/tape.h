@@ -1,0 +1,87 @@
+// Records a forward pass and runs it backward. A model writes only its forward pass, with the
+// functions of layers.h; each of them computes at once and leaves behind how its gradient is found.
+// The tape tells when a parameter's gradient is complete, so that its bucket can leave while
+// backward still runs. A tape lives for one step.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "backend/context.h"
+#include "models/nn/parameter.h"
+
+namespace seqrank {
+
+enum class TapeMode {
+  training,   // dropout on, backward recorded
+  inference,  // dropout off, nothing recorded
+};
+
+// A value of the forward pass and, during backward, its gradient. Copies are the same variable.
+class Var {
+ public:
+  Var() = default;
+  explicit Var(Tensor value) : node_(std::make_shared<Node>()) { node_->value = std::move(value); }
+  // A parameter as a variable. It holds no gradient of its own: a layer adds to the parameter's and
+  // names it in its `uses`.
+  explicit Var(Parameter& p) : Var(p.value) { node_->parameter = &p; }
+  explicit operator bool() const { return node_ != nullptr; }
+  Parameter* parameter() const { return node_->parameter; }
+  const Tensor& value() const { return node_->value; }
+  // Complete when the backward of the operation that made this variable runs. Absent where nothing
+  // of the loss depends on it.
+  const Tensor& gradient() const { return node_->gradient; }
+
+ private:
+  friend class Tape;
+  struct Node {
+    Tensor value;
+    Tensor gradient;
+    Parameter* parameter = nullptr;
+  };
+  std::shared_ptr<Node> node_;
+};
+
+class Tape {
+ public:
+  // seed: of dropout. complete(p) is called during backward() once p's gradient is whole.
+  Tape(Context& ctx, TapeMode mode, std::uint64_t seed,
+       std::function<void(Parameter&)> complete = {});
+
+  Context& ctx() { return ctx_; }
+  TapeMode mode() const { return mode_; }
+  std::uint64_t seed() const { return seed_; }
+  // Numbers the dropouts of a model in the order of their calls.
+  std::uint32_t next_dropout_layer() { return dropout_layers_++; }
+
+  // Registers how to continue backward from `made`. `uses`: the parameters to whose gradients the
+  // step adds. The step runs once, after all later ones, and only when made.gradient() is there;
+  // without one the uses still count as done. What it captures is freed when it has run.
+  void record(const Var& made, std::vector<Parameter*> uses, std::function<void()> step);
+
+  // Adds to a variable's gradient; takes `gradient` over as it is when it is the first. The caller
+  // must not use the tensor, nor give it to two variables.
+  void give_gradient(Var& var, Tensor gradient);
+
+  // From a scalar whose gradient is one (the softmax loss has computed its gradients already).
+  void backward(Var& loss);
+
+ private:
+  struct Step {
+    Var made;
+    std::vector<Parameter*> uses;
+    std::function<void()> run;
+  };
+  void done_with(const std::vector<Parameter*>& uses);
+
+  Context& ctx_;
+  TapeMode mode_;
+  std::uint64_t seed_;
+  std::uint32_t dropout_layers_ = 0;
+  std::function<void(Parameter&)> complete_;
+  std::vector<Step> steps_;
+  std::vector<int> pending_uses_;  // by parameter index
+};
+
+}  // namespace seqrank

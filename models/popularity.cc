@@ -1,0 +1,33 @@
+// popularity: items ranked by how often they occur in the training data; the same for everyone.
+#include <algorithm>
+
+#include "models/model.h"
+
+namespace seqrank {
+namespace {
+
+class Popularity final : public CountingModel {
+ public:
+  static std::vector<OptionSpec> options() { return {}; }
+  explicit Popularity(const ModelInput& input) : count_V_(input.items, 0.0f) {}
+
+  // Targets: every event but a sequence's first is one exactly once an epoch.
+  void observe(const Batch& batch) override {
+    for (std::int32_t item : batch.target_N.span<std::int32_t>()) ++count_V_[item];
+  }
+
+  void score_next(Context&, const Batch& batch, Tensor& score_BV) override {
+    for (std::int64_t b = 0; b < batch.sequences; ++b) {
+      Tensor row = score_BV.rows(b, b + 1);
+      std::copy(count_V_.begin(), count_V_.end(), row.data<float>());
+    }
+  }
+
+ private:
+  std::vector<float> count_V_;  // exact up to 2^24
+};
+
+SR_REGISTER_MODEL("popularity", Popularity, "counts");
+
+}  // namespace
+}  // namespace seqrank

@@ -1,0 +1,55 @@
+// Row normalisation against a plain double reference.
+#include "backend/ops/l2_normalise.h"
+
+#include <cmath>
+
+#include "tests/support/op_case.h"
+
+namespace seqrank {
+namespace {
+
+SEQRANK_OP_TEST(L2Normalise, MatchesReference) {
+  for (auto [n, width] : {std::pair{0, 3}, {1, 1}, {7, 5}, {130, 64}}) {
+    OpCase c(fmt::format("n={} width={}", n, width), device);
+    c.input("x", {n, width}).output("y", {n, width});
+    const int rows = n, columns = width;
+    auto norm = [=](Values& v, int r) {
+      double sum = 0;
+      for (int d = 0; d < columns; ++d) sum += v["x"][r * columns + d] * v["x"][r * columns + d];
+      return std::sqrt(sum);
+    };
+    c.reference([=](Values& v) {
+      for (int i = 0; i < rows * columns; ++i) v["y"][i] = v["x"][i] / norm(v, i / columns);
+    });
+    c.reference_backward([=](Values& v) {
+      for (int r = 0; r < rows; ++r) {
+        const double length = norm(v, r);
+        double along = 0;
+        for (int d = 0; d < columns; ++d)
+          along += v["dy"][r * columns + d] * v["x"][r * columns + d] / length;
+        for (int d = 0; d < columns; ++d) {
+          const int i = r * columns + d;
+          v["dx"][i] += (v["dy"][i] - v["x"][i] / length * along) / length;
+        }
+      }
+    });
+    c.run("plain", [](Context& ctx, Tensors& t) {
+      Tensor norm_N = ctx.empty(DType::f32, {t["x"].dim(0)});
+      l2_normalise(ctx, t["y"], norm_N, t["x"]);
+      l2_normalise_backward(ctx, t["dx"], t["dy"], t["y"], norm_N);
+    });
+    c.check();
+  }
+}
+
+TEST(L2Normalise, ZeroRowStaysZero) {
+  Context ctx(Device::cpu, 1);
+  Tensor x = ctx.empty(DType::f32, {1, 4}), y = ctx.empty(DType::f32, {1, 4});
+  Tensor norm = ctx.empty(DType::f32, {1});
+  for (float& value : x.span<float>()) value = 0;
+  l2_normalise(ctx, y, norm, x);
+  for (float value : y.span<float>()) EXPECT_EQ(value, 0.0f);
+}
+
+}  // namespace
+}  // namespace seqrank

@@ -1,0 +1,114 @@
+// Protocol p1 over ranks. Every rank ranks its share of the sequences; the ranks of all are summed
+// into one vector, and the metrics are computed from that in one order: the same numbers, bit for
+// bit, at any number of ranks that gives the same scores.
+#include "trainer/evaluate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "backend/ops/top_k.h"
+
+namespace seqrank {
+namespace {
+
+constexpr std::int64_t kCutoffs[] = {1, 5, 10, 20};
+constexpr std::int64_t kScoreElements = 4 << 20;  // of one block of scores: 16 MiB
+
+// Writes rank and tie count of the targets of sequences [begin, end) to their places.
+void rank_block(Context& ctx, Model& model, const Dataset& dataset, const EvaluateOptions& options,
+                std::int64_t begin, std::int64_t end, std::span<std::int32_t> rank_S,
+                std::span<std::int32_t> tied_S) {
+  const EvaluationBatch part =
+      evaluation_batch(dataset, ctx.arena(), options.split, begin, end, options.max_length);
+  const std::int64_t rows = part.batch.sequences;
+  if (rows == 0) return;
+  Tensor score_BV = ctx.empty(DType::f32, {rows, dataset.items()});
+  model.score_next(ctx, part.batch, score_BV);
+  if (options.seen == Seen::masked)
+    mask_items(ctx, score_BV, part.seen_M, part.seen_offset_B1, part.target_B);
+  Tensor rank_B = ctx.empty(DType::i32, {rows});
+  Tensor tied_B = ctx.empty(DType::i32, {rows});
+  rank_of(ctx, rank_B, tied_B, score_BV, part.target_B);
+  ctx.compute().synchronize();
+  for (std::int64_t b = 0; b < rows; ++b) {
+    rank_S[part.batch.sequence_B[b]] = rank_B.data<std::int32_t>()[b];
+    tied_S[part.batch.sequence_B[b]] = tied_B.data<std::int32_t>()[b];
+  }
+}
+
+void add_metrics(Evaluation& result) {
+  for (std::int64_t k : kCutoffs) {
+    double hits = 0, gain = 0, reciprocal = 0;
+    for (std::int32_t rank : result.rank_S) {
+      if (rank == 0 || rank > k) continue;
+      hits += 1;
+      gain += 1 / std::log2(1.0 + rank);
+      reciprocal += 1.0 / rank;
+    }
+    const double n = static_cast<double>(result.sequences);
+    result.metrics[fmt::format("hr@{}", k)] = hits / n;
+    result.metrics[fmt::format("ndcg@{}", k)] = gain / n;
+    result.metrics[fmt::format("mrr@{}", k)] = reciprocal / n;
+  }
+}
+
+}  // namespace
+
+Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Dataset& dataset,
+                    const EvaluateOptions& options) {
+  const auto started = std::chrono::steady_clock::now();
+  const std::int64_t sequences = dataset.sequences();
+  Tensor ranks_2S(ctx.arena(), DType::i32, {2, sequences}, Tag::workspace);
+  std::ranges::fill(ranks_2S.span<std::int32_t>(), 0);
+  const auto rank_S = ranks_2S.span<std::int32_t>().first(sequences);
+  const auto tied_S = ranks_2S.span<std::int32_t>().last(sequences);
+
+  const std::int64_t block =
+      std::clamp<std::int64_t>(kScoreElements / std::max<std::int64_t>(1, dataset.items()), 1, 256);
+  const auto own = Communicator::piece_range(sequences, comm.rank(), comm.size());
+  for (std::int64_t begin = own.begin; begin < own.end; begin += block)
+    rank_block(ctx, model, dataset, options, begin, std::min(own.end, begin + block), rank_S,
+               tied_S);
+
+  comm.all_reduce(ranks_2S, Reduce::sum);
+  comm.stream().synchronize();
+
+  Evaluation result;
+  result.split = split_name(options.split);
+  result.ranks = comm.size();
+  result.rank_S.assign(rank_S.begin(), rank_S.end());
+  for (std::int32_t rank : rank_S) result.sequences += rank > 0;
+  for (std::int32_t tied : tied_S) result.ties += tied;
+  SR_CHECK(result.sequences > 0, ErrorKind::data,
+           "{}: no sequence has a {} target; protocol p1 needs sequences of at least 3 events",
+           dataset.path(), result.split);
+  add_metrics(result);
+  result.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  return result;
+}
+
+void fit_counts(Context& ctx, CountingModel& model, const Dataset& dataset,
+                std::int64_t max_length) {
+  LoaderOptions options;
+  options.max_length = max_length;
+  TrainLoader loader(dataset, ctx.arena(), options);
+  for (std::int64_t step = 0; step < loader.steps_per_epoch(); ++step) model.observe(loader.next());
+}
+
+std::vector<OptionSpec> evaluate_options() {
+  return {
+      {"data.max_length", OptionKind::integer, "200", "events of a sequence seen at once",
+       "1..1000000"},
+      {"evaluate.seen", OptionKind::choice, "masked",
+       "whether items of the history may be ranked again", "masked|kept"},
+  };
+}
+
+EvaluateOptions evaluate_options_from(const Options& options, Split split) {
+  return {split, options.text("evaluate.seen") == "kept" ? Seen::kept : Seen::masked,
+          options.integer("data.max_length")};
+}
+
+}  // namespace seqrank

@@ -1,0 +1,37 @@
+// AdamW whose moments are sharded over ranks: each rank holds and updates the pieces it owns.
+#pragma once
+
+#include <vector>
+
+#include "backend/ops/optimiser.h"
+#include "trainer/checkpoint.h"
+#include "trainer/gradient_exchange.h"
+
+namespace seqrank {
+
+class ShardedAdamW {
+ public:
+  ShardedAdamW(Context& ctx, ParameterStore& store, const GradientExchange& exchange,
+               const AdamW& options, float decay);
+
+  // sum_1 (f64) += squared norm of this rank's pieces of the gradient.
+  void add_squared_norm(Context& ctx, Tensor& sum_1);
+  // Updates this rank's pieces of the values; scale_1: see clip_scale. updates >= 1.
+  void update(Context& ctx, const Tensor& scale_1, float rate, std::int64_t updates);
+
+  // Weights and both moments of this rank, as a checkpoint names them; views, not copies.
+  std::vector<TensorPiece> pieces();
+
+ private:
+  // The part of one parameter that lies in one of this rank's pieces.
+  struct Segment {
+    const Parameter* parameter;
+    std::int64_t begin, end;  // of the flattened parameter
+    Tensor value, gradient, m, v;
+  };
+  std::vector<Segment> segments_;
+  AdamW options_;
+  float decay_;
+};
+
+}  // namespace seqrank

@@ -1,0 +1,49 @@
+// The training run: steps, evaluations on the validation split, early stopping, checkpoints,
+// resume. Reads no environment and prints nothing: what happens is told through an observer.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "trainer/evaluate.h"
+#include "trainer/train_step.h"
+
+namespace seqrank {
+
+// What a person watching wants to know; called on rank 0 only.
+struct TrainObserver {
+  struct Progress {
+    std::int64_t step = 0;    // steps done
+    std::int64_t steps = 0;   // of the whole run
+    std::int64_t epoch = 0;   // from 1
+    std::int64_t epochs = 0;  // 0: the run is counted in steps
+    double loss = 0;
+    double events_per_s = 0;
+    double seconds_left = 0;
+  };
+  std::function<void(const Progress&)> progress;
+  std::function<void(const std::string&)> message;  // one line
+};
+
+enum class TrainOutcome { finished, stopped_early, stopped_resumable };
+
+struct TrainResult {
+  TrainOutcome outcome = TrainOutcome::finished;
+  std::int64_t steps = 0;
+  std::int64_t best_step = 0;
+  double best_value = 0;    // validation NDCG@10 at best_step
+  double seconds = 0;       // of this process, evaluations and saving included
+  double events_per_s = 0;  // over all ranks, training steps alone
+};
+
+// Everything but "model.*", whose declarations depend on the model's name.
+std::vector<OptionSpec> train_options();
+
+// Collective. `options` declares train_options() and the model's. stop_requested: asked between
+// steps, on every rank; true on any rank ends the run resumably, with a checkpoint.
+TrainResult train(Context& ctx, Communicator& comm, const Options& options,
+                  const TrainObserver& observer, const std::function<bool()>& stop_requested);
+
+}  // namespace seqrank

@@ -1,0 +1,47 @@
+// One training step, written to be read aloud.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "models/model.h"
+#include "trainer/sharded_adamw.h"
+
+namespace seqrank {
+
+// Of one step, over all ranks.
+struct StepSummary {
+  double loss = 0;       // mean over the global targets
+  double grad_norm = 0;  // before clipping; not finite: the step was skipped on every rank
+  bool stop = false;     // some rank asked to stop
+};
+
+class TrainStep {
+ public:
+  // All must outlive this; the store is allocated. clip: largest gradient norm, 0 = none.
+  TrainStep(Context& ctx, Communicator& comm, TrainedModel& model, GradientExchange& exchange,
+            ShardedAdamW& optimiser, std::uint64_t seed, float clip);
+
+  enum class Wish { go_on, stop };
+  // step counts from 0. rate: learning rate. wish: of this rank; see summary().stop.
+  void run(const Batch& batch, std::int64_t step, float rate, Wish wish);
+
+  // The summary of `step`, which is the newest or one of the two before. Blocks the host until that
+  // step's numbers are there; two steps later they are, and nothing waits.
+  StepSummary summary(std::int64_t step) const;
+  static constexpr int kKept = 3;
+
+ private:
+  Context& ctx_;
+  Communicator& comm_;
+  TrainedModel& model_;
+  GradientExchange& exchange_;
+  ShardedAdamW& optimiser_;
+  std::uint64_t seed_;
+  float clip_;
+  std::array<Tensor, kKept>
+      summary_3_;  // f64: loss, squared gradient norm, ranks that wish to stop
+  Tensor scale_1_;
+};
+
+}  // namespace seqrank
