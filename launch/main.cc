@@ -1,0 +1,130 @@
+// The program: finds the subcommand, runs it, and holds the one `try`. An error becomes one line on
+// standard error and an exit code by class; peers of a failing rank are told to stop, never left
+// waiting.
+#include <signal.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <new>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "backend/check.h"
+#include "collective/communicator.h"
+#include "collective/mpi.h"
+#include "launch/command.h"
+#include "launch/command_line.h"
+#include "launch/output.h"
+#include "launch/stop_signals.h"
+#include "launch/version.h"
+#include "models/ini_file.h"
+
+namespace seqrank {
+namespace {
+
+using World = std::unique_ptr<Communicator>;
+
+constexpr int kUnexpected = 1;
+
+const Command& find_command(const std::vector<Command>& commands, const std::string& name) {
+  std::vector<std::string> names;
+  for (const Command& command : commands) {
+    if (command.name == name) return command;
+    names.push_back(command.name);
+  }
+  const std::string nearest = nearest_name(name, names);
+  SR_CHECK(!nearest.empty(), ErrorKind::usage,
+           "unknown command '{}'; `seqrank --help` lists them all", name);
+  throw Error(ErrorKind::usage,
+              fmt::format("unknown command '{}'; did you mean '{}'?", name, nearest));
+}
+
+int run_command(const Command& command, const std::vector<std::string>& words, World& world) {
+  const Invocation invocation = parse_command_line(command, words);
+  switch (invocation.request) {
+    case Request::help:
+      print_out(command_help(command, invocation.options));
+      return 0;
+    case Request::print_config:
+      print_out(to_ini(invocation.options));
+      return 0;
+    case Request::dry_run:
+      command.dry_run(invocation.options);
+      return 0;
+    case Request::run:
+      break;
+  }
+  world = command.ranks == Ranks::mpi ? make_mpi_communicator() : make_null_communicator();
+  install_stop_handlers();
+  return command.run(invocation.options, *world);
+}
+
+int run_program(const std::vector<std::string>& words, World& world) {
+  const std::vector<Command> commands = all_commands();
+  int code = 0;
+  if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    print_out(program_help(commands));
+  } else if (words[0] == "--version") {
+    print_out(fmt::format("seqrank {}\n", kVersion));
+  } else {
+    const std::vector<std::string> rest(words.begin() + 1, words.end());
+    code = run_command(find_command(commands, words[0]), rest, world);
+  }
+  flush_out();
+  return code;
+}
+
+// This process's rank as the launcher tells it, for errors before there is a world.
+int launcher_rank() {
+  const char* rank = std::getenv("PMIX_RANK");  // mpirun and srun --mpi=pmix both set it
+  return rank == nullptr ? 0 : std::atoi(rank);
+}
+
+// One line whatever the message holds: keys and paths come from people and files.
+std::string one_line(const std::string& message) {
+  std::string line;
+  for (const char c : message) {
+    const auto byte = static_cast<unsigned char>(c);
+    line += byte < 0x20 || byte == 0x7F ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
+  }
+  return line;
+}
+
+int fail(World& world, const std::string& message, int code) {
+  const int rank = world ? world->rank() : launcher_rank();
+  const std::string who = world && world->size() > 1 ? fmt::format("rank {}: ", rank) : "";
+  const std::string line = fmt::format("seqrank: {}{}\n", who, one_line(message));
+  if (rank > 0) {
+    // Most errors strike all ranks at once, and the user needs to read one line: the lowest rank
+    // speaks first, and its abort ends the others while they wait here.
+    restore_default_stop();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300 + 50 * std::min(rank, 50)));
+  }
+  std::fputs(line.c_str(), stderr);
+  std::fflush(stderr);
+  if (world && world->size() > 1) world->abort(message, code);
+  return code;
+}
+
+}  // namespace
+}  // namespace seqrank
+
+int main(int argc, char** argv) {
+  // A reader that goes away (`| head`) is met where we write, not by dying in the middle of a run.
+  ::signal(SIGPIPE, SIG_IGN);
+  seqrank::World world;  // outlives the try: a failing rank aborts its peers through it
+  try {
+    return seqrank::run_program(std::vector<std::string>(argv + 1, argv + argc), world);
+  } catch (const seqrank::Error& error) {
+    return seqrank::fail(world, error.what(), error.exit_code());
+  } catch (const std::bad_alloc&) {
+    return seqrank::fail(world, "out of memory", static_cast<int>(seqrank::ErrorKind::device));
+  } catch (const std::exception& error) {
+    return seqrank::fail(world, fmt::format("unexpected error: {}; please report it", error.what()),
+                         seqrank::kUnexpected);
+  }
+}

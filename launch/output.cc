@@ -1,0 +1,45 @@
+// Every byte the program prints or reports passes here, so that no write goes unchecked.
+#include "launch/output.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "backend/check.h"
+
+namespace seqrank {
+namespace {
+
+void check_out(bool written) {
+  if (written || errno == EPIPE) return;
+  SR_CHECK(false, ErrorKind::data, "standard output: cannot write: {}", std::strerror(errno));
+}
+
+}  // namespace
+
+void print_out(const std::string& text) {
+  check_out(std::fwrite(text.data(), 1, text.size(), stdout) == text.size());
+}
+
+void flush_out() {
+  check_out(std::fflush(stdout) == 0);
+}
+
+void write_file(const std::string& path, const std::string& text) {
+  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
+  std::FILE* file = std::fopen(temporary.c_str(), "wb");
+  SR_CHECK(file != nullptr, ErrorKind::data, "{}: cannot create: {}", path, std::strerror(errno));
+  bool whole = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  whole = std::fflush(file) == 0 && whole;
+  whole = ::fsync(::fileno(file)) == 0 && whole;
+  int reason = errno;
+  std::fclose(file);
+  if (whole && std::rename(temporary.c_str(), path.c_str()) == 0) return;
+  if (whole) reason = errno;
+  std::remove(temporary.c_str());
+  SR_CHECK(false, ErrorKind::data, "{}: cannot write: {}", path, std::strerror(reason));
+}
+
+}  // namespace seqrank

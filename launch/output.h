@@ -1,0 +1,17 @@
+// Standard output and files of numbers. A closed pipe (`| head`) ends output quietly; a full disk
+// does not: it is an error like any other.
+#pragma once
+
+#include <string>
+
+namespace seqrank {
+
+// Throws Error(data) when it cannot be written, except into a pipe that nobody reads any more.
+void print_out(const std::string& text);
+void flush_out();
+
+// Writes `text` under a temporary name in the same folder and renames it: the file is there whole
+// or not at all. Throws Error(data) naming the path.
+void write_file(const std::string& path, const std::string& text);
+
+}  // namespace seqrank
