@@ -1,0 +1,42 @@
+// CPU implementations of the basic operators; contracts are in backend/ops/x.h, checks in
+// backend/ops/x.cc. Only dispatch calls these.
+#pragma once
+
+#include "backend/context.h"
+#include "backend/ops/activation.h"
+#include "backend/ops/dropout.h"
+#include "backend/ops/optimiser.h"
+
+namespace seqrank::cpu {
+
+void linear(Context& ctx, Tensor& y_NM, const Tensor& x_NK, const Tensor& w_MK, const Tensor& b_M);
+void linear_backward(Context& ctx, Tensor& dx_NK, Tensor& dw_MK, Tensor& db_M, const Tensor& dy_NM,
+                     const Tensor& x_NK, const Tensor& w_MK);
+
+void gather_rows(Context& ctx, Tensor& y_ND, const Tensor& table_VD, const Tensor& id_N);
+void scatter_add_rows(Context& ctx, Tensor& table_VD, const Tensor& id_N, const Tensor& y_ND);
+
+void activate(Context& ctx, Activation f, Tensor& y, const Tensor& x);
+void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy, const Tensor& y);
+void add(Context& ctx, Tensor& y, const Tensor& x);
+void scale(Context& ctx, Tensor& y, float factor);
+void fill(Context& ctx, Tensor& y, float value);
+void copy(Context& ctx, Tensor& y, const Tensor& x);
+void copy_into_columns(Context& ctx, Tensor& y_NM, std::int64_t begin, const Tensor& x_NK);
+void copy_from_columns(Context& ctx, Tensor& y_NK, const Tensor& x_NM, std::int64_t begin);
+
+void layer_norm(Context& ctx, Tensor& y_ND, Tensor& mean_N, Tensor& rstd_N, const Tensor& x_ND,
+                const Tensor& gain_D, const Tensor& bias_D, float eps);
+void layer_norm_backward(Context& ctx, Tensor& dx_ND, Tensor& dgain_D, Tensor& dbias_D,
+                         const Tensor& dy_ND, const Tensor& x_ND, const Tensor& mean_N,
+                         const Tensor& rstd_N, const Tensor& gain_D);
+
+void dropout(Context& ctx, Tensor& y_ND, const Tensor& x_ND, const DropoutKey& key,
+             const Tensor& place_B, const Tensor& offset_B1);
+
+void add_squared_norm(Context& ctx, Tensor& sum_1, const Tensor& x);
+void clip_scale(Context& ctx, Tensor& scale_1, const Tensor& squared_norm_1, float clip);
+void adamw(Context& ctx, Tensor& w, Tensor& m, Tensor& v, const Tensor& g, const Tensor& scale_1,
+           const AdamW& options, float rate, float decay, std::int64_t updates);
+
+}  // namespace seqrank::cpu
