@@ -1,10 +1,12 @@
 // Ranks that exchange tensors. Every call is a collective: all ranks make it, in the same order,
 // with the same type and count. Calls are enqueued on a communication stream and return at once;
-// wait on stream().record() for the result, and keep the tensors alive until then. Knows no models
-// and no gradients. Implementations: null, thread, mpi (nccl and staged to come).
+// wait on stream().record() for the result, and keep the tensors alive until then. Arguments are
+// checked here, once, so that every transport gives the same errors. Knows no models and no
+// gradients. Transports: null, thread, mpi (nccl and staged to come).
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,34 +17,49 @@
 
 namespace seqrank {
 
+// On floating point, sum passes NaN on; max and min of a NaN are unspecified.
 enum class Reduce { sum, max, min };
 
+class Transport;
+struct Call;
+
+// To be used from one thread at a time.
 class Communicator {
  public:
-  virtual ~Communicator() = default;
+  // The transport's tasks run on `stream`. Called by the make_x_communicator functions.
+  Communicator(std::shared_ptr<Transport> transport, std::shared_ptr<Stream> stream);
+  // Waits for what is enqueued; when an error is unwinding, tells the peers instead of waiting.
+  ~Communicator();
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
   int rank() const { return rank_; }
   int size() const { return size_; }
   Stream& stream() { return *stream_; }
 
-  // In place, element-wise over ranks. f32, f64, i32, i64. Bitwise equal on all ranks.
+  // In place, element-wise over ranks. f32, f64, i32, i64. Bitwise equal on all ranks, and from run
+  // to run.
   void all_reduce(Tensor& x, Reduce op);
   // x is cut into size() pieces by piece_range(); this rank's piece of x is replaced by the
-  // reduction over ranks, the other pieces of x are left undefined.
+  // reduction over ranks, the other pieces of x are left undefined. Same types.
   void reduce_scatter(Tensor& x, Reduce op);
   // x is cut likewise; this rank's piece is sent to all: afterwards x is whole on every rank.
   void all_gather(Tensor& x);
   void broadcast(Tensor& x, int root);
-  // counts in elements, one entry a rank; pieces lie end to end.
+  // counts in elements, one entry a rank; pieces lie end to end. `received` and `sent` are of one
+  // type and must not overlap.
   void all_to_all_v(Tensor& received, std::span<const std::int64_t> receive_counts,
                     const Tensor& sent, std::span<const std::int64_t> send_counts);
   void barrier();  // blocks the host until every rank got here
 
-  // A communicator of the ranks that give the same colour, ordered by (key, rank). Collective.
-  virtual std::unique_ptr<Communicator> split(int colour, int key) = 0;
+  // A communicator of the ranks that give the same colour (>= 0), ordered by (key, rank).
+  // Collective; blocks the host. It shares stream() with this one.
+  std::unique_ptr<Communicator> split(int colour, int key);
 
   // Tells the peers to stop, as a failing rank's last deed, and does not wait for them. `why` is
-  // one line. For mpi this ends the process.
-  [[noreturn]] virtual void abort(const std::string& why, int exit_code) = 0;
+  // one line and is not printed. null and mpi end the process with `exit_code` (mpi: every rank's,
+  // and mpirun's too); thread throws Error(exit_code, why) to end this rank alone.
+  [[noreturn]] void abort(const std::string& why, int exit_code);
 
   // [begin, end) of rank r's piece of n elements: equal pieces, the first n % size() one longer.
   struct Range {
@@ -57,23 +74,19 @@ class Communicator {
   std::vector<std::string> all_gather_text(const std::string& text);  // by rank
   std::string broadcast_text(const std::string& text, int root);
 
- protected:
-  Communicator(int rank, int size, Stream& stream) : rank_(rank), size_(size), stream_(&stream) {}
-
-  // What an implementation provides; called by the public functions after the checks, to be run on
-  // stream(). Zero counts never get here.
-  virtual void do_all_reduce(Tensor x, Reduce op) = 0;
-  virtual void do_reduce_scatter(Tensor x, Reduce op) = 0;
-  virtual void do_all_gather(Tensor x) = 0;
-  virtual void do_broadcast(Tensor x, int root) = 0;
-  virtual void do_all_to_all_v(Tensor received, std::vector<std::int64_t> receive_counts,
-                               Tensor sent, std::vector<std::int64_t> send_counts) = 0;
-  virtual void do_barrier() = 0;
-
  private:
+  // Has every rank agree on `call`, then runs `body`, both on stream().
+  void enqueue(Call call, std::function<void(Transport&, const Call&)> body);
+  template <class T>
+  T reduce_value(T value, Reduce op);
+
+  std::shared_ptr<Transport> transport_;  // shared with the tasks on the stream
+  std::shared_ptr<Stream> stream_;
   int rank_;
   int size_;
-  Stream* stream_;
+  int exceptions_at_birth_;
+  std::int64_t sequence_ = 0;  // of the next call, counted alike on all ranks
+  Arena arena_;                // of the small host-side exchanges
 };
 
 // A world of one.

@@ -1,13 +1,26 @@
 // Ranks as MPI processes. Every MPI call, MPI_Init and MPI_Finalize too, is made by one worker
-// thread (MPI_THREAD_SERIALIZED). No MPI header is needed to include this.
+// thread (MPI_THREAD_SERIALIZED); only abort() calls MPI_Abort from where it is. No MPI header is
+// needed to include this.
 #pragma once
+
+#include <cstdint>
+#include <limits>
 
 #include "collective/communicator.h"
 
 namespace seqrank {
 
+// How large messages are cut; the same on all ranks. The defaults suit real use, tests take small
+// ones to reach every path.
+struct MpiLimits {
+  std::int64_t piece_bytes = 1 << 20;  // of a reduction, in one MPI call; see README.md
+  std::int64_t most_elements = std::numeric_limits<int>::max();  // MPI 3 counts in int
+};
+
 // Initialises MPI (once a process) and gives the world. The last communicator alive must be this
-// one; its destruction finalises MPI. Works without mpirun as a world of one.
-std::unique_ptr<Communicator> make_mpi_communicator();
+// one; its destruction finalises MPI, or, when an error unwinds it, ends every rank with exit code
+// 5: to give another code and a message, catch the error while it lives and call abort(). Works
+// without mpirun as a world of one.
+std::unique_ptr<Communicator> make_mpi_communicator(MpiLimits limits = {});
 
 }  // namespace seqrank
