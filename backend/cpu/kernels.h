@@ -5,9 +5,13 @@
 #include "backend/context.h"
 #include "backend/ops/activation.h"
 #include "backend/ops/dropout.h"
+#include "backend/ops/matmul.h"
 #include "backend/ops/optimiser.h"
 
 namespace seqrank::cpu {
+
+void matmul(Context& ctx, Tensor& c_MN, const Tensor& a, Transpose transpose_a, const Tensor& b,
+            Transpose transpose_b, float alpha, float beta);
 
 void linear(Context& ctx, Tensor& y_NM, const Tensor& x_NK, const Tensor& w_MK, const Tensor& b_M);
 void linear_backward(Context& ctx, Tensor& dx_NK, Tensor& dw_MK, Tensor& db_M, const Tensor& dy_NM,

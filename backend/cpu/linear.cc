@@ -3,7 +3,6 @@
 
 #include "backend/cpu/column_sum.h"
 #include "backend/cpu/kernels.h"
-#include "backend/cpu/matmul.h"
 #include "backend/cpu/parallel.h"
 
 namespace seqrank::cpu {

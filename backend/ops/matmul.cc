@@ -1,7 +1,7 @@
 // Contract of the matrix product: shapes, then the device's implementation.
 #include "backend/ops/matmul.h"
 
-#include "backend/cpu/matmul.h"
+#include "backend/cpu/kernels.h"
 #include "backend/dispatch.h"
 #include "backend/ops/expect.h"
 
