@@ -1,0 +1,83 @@
+// Shapes in words, the reserve's memory, dispatch. No arithmetic.
+#include "backend/ops/recurrence.h"
+
+#include "backend/dispatch.h"
+#include "backend/ops/expect.h"
+
+namespace seqrank {
+namespace cpu {
+
+void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserve,
+                const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order);
+void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeights& gradients,
+                         const Tensor& dh_NH, const Tensor& x_NK, const RecurrenceReserve& reserve,
+                         const RecurrenceWeights& weights, const PackedOrder& order);
+
+}  // namespace cpu
+
+namespace {
+
+void check_weights(Cell cell, const RecurrenceWeights& weights, const char* what,
+                   std::int64_t inputs, std::int64_t width) {
+  const std::int64_t gates = cell_gates(cell) * width;
+  SR_ASSERT(width > 0 && inputs > 0, "recurrence: {} inputs, width {}", inputs, width);
+  expect("recurrence", what, weights.w_x_GK, DType::f32, {gates, inputs});
+  expect("recurrence", what, weights.w_h_GH, DType::f32, {gates, width});
+  expect("recurrence", what, weights.b_x_G, DType::f32, {gates});
+  expect("recurrence", what, weights.b_h_G, DType::f32, {gates});
+}
+
+void check_order(const PackedOrder& order, std::int64_t events) {
+  expect("recurrence", "time_order_N", order.time_order_N, DType::i32, {events});
+  std::int64_t sum = 0, before = order.offset_B1.numel() - 1;
+  for (std::int32_t b : order.sequences_at_T) {
+    SR_ASSERT(0 < b && b <= before, "recurrence: {} sequences after a step of {}", b, before);
+    before = b;
+    sum += b;
+  }
+  SR_ASSERT(sum == events, "recurrence: steps hold {} events, the input {}", sum, events);
+}
+
+// Multiply-adds twice, for x W_x^T and h U^T; before a sequence's first event h is zero.
+double product_flops(Cell cell, std::int64_t inputs, std::int64_t width, const PackedOrder& order,
+                     std::int64_t events) {
+  const std::int64_t starts = order.sequences_at_T.empty() ? 0 : order.sequences_at_T[0];
+  const double rows = static_cast<double>(events) * inputs + (events - starts) * width;
+  return 2.0 * cell_gates(cell) * width * rows;
+}
+
+}  // namespace
+
+void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserve,
+                const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order) {
+  const std::int64_t events = x_NK.dim(0), width = h_NH.dim(1);
+  expect("recurrence", "h", h_NH, DType::f32, {events, width});
+  check_weights(cell, weights, "a weight", x_NK.dim(1), width);
+  check_order(order, events);
+  reserve.gates_NG = ctx.empty(DType::f32, {events, cell_gates(cell) * width});
+  reserve.state_NH = ctx.empty(DType::f32, {events, width});
+  reserve.hidden_NH = ctx.empty(DType::f32, {events, width});
+  ctx.count_flops(product_flops(cell, x_NK.dim(1), width, order, events));
+  SR_DISPATCH(ctx, recurrence, cell, h_NH, reserve, x_NK, weights, order);
+}
+
+void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeights& gradients,
+                         const Tensor& dh_NH, const Tensor& x_NK, const RecurrenceReserve& reserve,
+                         const RecurrenceWeights& weights, const PackedOrder& order) {
+  const std::int64_t events = x_NK.dim(0), width = dh_NH.dim(1);
+  expect("recurrence", "dh", dh_NH, DType::f32, {events, width});
+  if (dx_NK) expect("recurrence", "dx", dx_NK, DType::f32, x_NK.shape());
+  check_weights(cell, weights, "a weight", x_NK.dim(1), width);
+  check_weights(cell, gradients, "a gradient", x_NK.dim(1), width);
+  check_order(order, events);
+  expect("recurrence", "reserve of the gates", reserve.gates_NG, DType::f32,
+         {events, cell_gates(cell) * width});
+  expect("recurrence", "reserve of the state", reserve.state_NH, DType::f32, {events, width});
+  expect("recurrence", "reserve of the hidden state", reserve.hidden_NH, DType::f32,
+         {events, width});
+  ctx.count_flops(2 * product_flops(cell, x_NK.dim(1), width, order, events));
+  SR_DISPATCH(ctx, recurrence_backward, cell, dx_NK, gradients, dh_NH, x_NK, reserve, weights,
+              order);
+}
+
+}  // namespace seqrank

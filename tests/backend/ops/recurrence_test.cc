@@ -1,0 +1,284 @@
+// LSTM and GRU against plain loops over each sequence in doubles.
+#include "backend/ops/recurrence.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/backend/ops/packing.h"
+#include "tests/support/op_case.h"
+
+namespace seqrank {
+namespace {
+
+double sigmoid(double x) {
+  return 1 / (1 + std::exp(-x));
+}
+
+// Gates of all events from the definition, and h and c; sequences one by one.
+struct Reference {
+  Cell cell;
+  Packing packing;
+  std::int64_t inputs, width;
+
+  std::int64_t gates() const { return cell_gates(cell) * width; }
+
+  // [gate row] of w x + b.
+  static double row_sum(const std::vector<double>& w, const std::vector<double>& b, std::int64_t g,
+                        const double* x, std::int64_t columns) {
+    double sum = b[g];
+    for (std::int64_t k = 0; x != nullptr && k < columns; ++k) sum += w[g * columns + k] * x[k];
+    return sum;
+  }
+
+  struct Event {
+    std::vector<double> gate, inner, c, h;
+  };
+
+  Event step(Values& v, std::int64_t n, const Event* before) const {
+    Event e;
+    const double* x = v["x"].data() + n * inputs;
+    const double* h = before == nullptr ? nullptr : before->h.data();
+    for (std::int64_t j = 0; j < width; ++j) {
+      const auto in = [&](int gate) {
+        return row_sum(v["w_x"], v["b_x"], gate * width + j, x, inputs);
+      };
+      const auto rec = [&](int gate) {
+        return row_sum(v["w_h"], v["b_h"], gate * width + j, h, width);
+      };
+      if (cell == Cell::lstm) {
+        const double i = sigmoid(in(0) + rec(0)), f = sigmoid(in(1) + rec(1));
+        const double g = std::tanh(in(2) + rec(2)), o = sigmoid(in(3) + rec(3));
+        const double c = f * (before == nullptr ? 0 : before->c[j]) + i * g;
+        e.gate.insert(e.gate.end(), {i, f, g, o});
+        e.c.push_back(c);
+        e.h.push_back(o * std::tanh(c));
+      } else {
+        const double r = sigmoid(in(0) + rec(0)), z = sigmoid(in(1) + rec(1)), inner = rec(2);
+        const double candidate = std::tanh(in(2) + r * inner);
+        e.gate.insert(e.gate.end(), {r, z, candidate});
+        e.inner.push_back(inner);
+        e.h.push_back((1 - z) * candidate + z * (before == nullptr ? 0 : before->h[j]));
+      }
+    }
+    return e;
+  }
+
+  std::vector<Event> run(Values& v, std::int64_t b) const {
+    std::vector<Event> events;
+    for (std::int64_t t = 0; t < packing.lengths[b]; ++t) {
+      const std::int64_t n = static_cast<std::int64_t>(packing.offset[b]) + t;
+      events.push_back(step(v, n, t == 0 ? nullptr : &events.back()));
+    }
+    return events;
+  }
+
+  void forward(Values& v) const {
+    std::vector<double> h;
+    for (std::int64_t b = 0; b < packing.sequences(); ++b) {
+      for (const Event& event : run(v, b)) h.insert(h.end(), event.h.begin(), event.h.end());
+    }
+    v["h"] = h;
+  }
+
+  // Gradients of one unit's sums, by gate: of W x + b_x, and of U h + b_h.
+  struct UnitGradient {
+    std::vector<double> x, h;
+  };
+
+  UnitGradient unit_backward(const Event& e, const Event* before, std::int64_t j, double dh,
+                             double& dc, double& dh_past) const {
+    if (cell == Cell::lstm) {
+      const double *a = e.gate.data() + 4 * j, th = std::tanh(e.c[j]);
+      const double dcell = dc + dh * a[3] * (1 - th * th);
+      dc = dcell * a[1];
+      dh_past = 0;
+      const std::vector<double> d = {
+          dcell * a[2] * a[0] * (1 - a[0]),
+          dcell * (before == nullptr ? 0 : before->c[j]) * a[1] * (1 - a[1]),
+          dcell * a[0] * (1 - a[2] * a[2]), dh * th * a[3] * (1 - a[3])};
+      return {d, d};
+    }
+    const double* a = e.gate.data() + 3 * j;
+    const double h_before = before == nullptr ? 0 : before->h[j];
+    const double dn = dh * (1 - a[1]) * (1 - a[2] * a[2]);
+    const double dz = dh * (h_before - a[2]) * a[1] * (1 - a[1]);
+    const double dr = dn * e.inner[j] * a[0] * (1 - a[0]);
+    dh_past = dh * a[1];
+    return {{dr, dz, dn}, {dr, dz, dn * a[0]}};
+  }
+
+  void backward(Values& v) const {
+    for (std::int64_t b = 0; b < packing.sequences(); ++b) {
+      const std::vector<Event> events = run(v, b);
+      std::vector<double> dc(width), dh_next(width);
+      for (std::int64_t t = packing.lengths[b] - 1; t >= 0; --t) {
+        const std::int64_t n = static_cast<std::int64_t>(packing.offset[b]) + t;
+        const Event* before = t == 0 ? nullptr : &events[t - 1];
+        std::vector<double> dh_before(width);
+        for (std::int64_t j = 0; j < width; ++j) {
+          double past = 0;
+          const double dh = v["dh"][n * width + j] + dh_next[j];
+          const UnitGradient d = unit_backward(events[t], before, j, dh, dc[j], past);
+          dh_before[j] += past;
+          add_unit(v, n, j, d, before, dh_before);
+        }
+        dh_next = dh_before;
+      }
+    }
+  }
+
+  void add_unit(Values& v, std::int64_t n, std::int64_t j, const UnitGradient& d,
+                const Event* before, std::vector<double>& dh_before) const {
+    for (int gate = 0; gate < cell_gates(cell); ++gate) {
+      const std::int64_t g = gate * width + j;
+      v["db_x"][g] += d.x[gate];
+      v["db_h"][g] += d.h[gate];
+      for (std::int64_t k = 0; k < inputs; ++k) {
+        v["dw_x"][g * inputs + k] += d.x[gate] * v["x"][n * inputs + k];
+        v["dx"][n * inputs + k] += d.x[gate] * v["w_x"][g * inputs + k];
+      }
+      for (std::int64_t k = 0; before != nullptr && k < width; ++k) {
+        v["dw_h"][g * width + k] += d.h[gate] * before->h[k];
+        dh_before[k] += d.h[gate] * v["w_h"][g * width + k];
+      }
+    }
+  }
+};
+
+OpCase make_case(const Reference& reference, Device device) {
+  const Packing& packing = reference.packing;
+  const std::int64_t events = packing.events(), gates = reference.gates();
+  OpCase c(fmt::format("{} B={} N={} K={} H={}", reference.cell == Cell::lstm ? "lstm" : "gru",
+                       packing.sequences(), events, reference.inputs, reference.width),
+           device);
+  c.input("x", {events, reference.inputs})
+      .input("w_x", {gates, reference.inputs})
+      .input("w_h", {gates, reference.width})
+      .input("b_x", {gates})
+      .input("b_h", {gates})
+      .constant_values("offset", {packing.sequences() + 1}, DType::i32, packing.offset)
+      .constant_values("time_order", {events}, DType::i32, packing.time_order)
+      .output("h", {events, reference.width})
+      .added("dw_x")
+      .added("dw_h")
+      .added("db_x")
+      .added("db_h");
+  c.reference([=](Values& v) { reference.forward(v); });
+  c.reference_backward([=](Values& v) { reference.backward(v); });
+  return c;
+}
+
+void run_both(Context& ctx, Tensors& t, Cell cell, const Packing& packing) {
+  const RecurrenceWeights weights{t["w_x"], t["w_h"], t["b_x"], t["b_h"]};
+  RecurrenceWeights gradients{t["dw_x"], t["dw_h"], t["db_x"], t["db_h"]};
+  const PackedOrder order{t["offset"], t["time_order"], packing.sequences_at};
+  RecurrenceReserve reserve;
+  recurrence(ctx, cell, t["h"], reserve, t["x"], weights, order);
+  recurrence_backward(ctx, cell, t["dx"], gradients, t["dh"], t["x"], reserve, weights, order);
+}
+
+SEQRANK_OP_TEST(Recurrence, MatchesReference) {
+  for (Cell cell : {Cell::lstm, Cell::gru}) {
+    for (const Packing& packing : packings()) {
+      OpCase c = make_case({cell, packing, 3, 5}, device);
+      c.run("both", [&](Context& ctx, Tensors& t) { run_both(ctx, t, cell, packing); });
+      c.check();
+    }
+  }
+}
+
+// Widths below, at and above whole vectors and panels of the step's product.
+SEQRANK_OP_TEST(Recurrence, Widths) {
+  const Packing packing({2, 3, 1});
+  for (Cell cell : {Cell::lstm, Cell::gru}) {
+    for (auto [inputs, width] : {std::pair{1, 1}, {2, 16}, {7, 19}, {16, 33}}) {
+      OpCase c = make_case({cell, packing, inputs, width}, device);
+      c.run("both", [&](Context& ctx, Tensors& t) { run_both(ctx, t, cell, packing); });
+      c.check();
+    }
+  }
+}
+
+// The gradient of x left out: everything else is the same.
+SEQRANK_OP_TEST(Recurrence, WithoutInputGradient) {
+  const Packing packing({4, 0, 2});
+  for (Cell cell : {Cell::lstm, Cell::gru}) {
+    OpCase c = make_case({cell, packing, 2, 3}, device);
+    c.run("no dx", [&](Context& ctx, Tensors& t) {
+      const Tensor wanted = t["dx"];
+      t["dx"] = none;
+      run_both(ctx, t, cell, packing);
+      t["dx"] = wanted;
+      const RecurrenceWeights weights{t["w_x"], t["w_h"], t["b_x"], t["b_h"]};
+      RecurrenceWeights spare{
+          ctx.empty(DType::f32, t["w_x"].shape()), ctx.empty(DType::f32, t["w_h"].shape()),
+          ctx.empty(DType::f32, t["b_x"].shape()), ctx.empty(DType::f32, t["b_h"].shape())};
+      const PackedOrder order{t["offset"], t["time_order"], packing.sequences_at};
+      RecurrenceReserve reserve;
+      recurrence(ctx, cell, t["h"], reserve, t["x"], weights, order);
+      recurrence_backward(ctx, cell, t["dx"], spare, t["dh"], t["x"], reserve, weights, order);
+    });
+    c.check();
+  }
+}
+
+std::vector<double> hidden(Device device, Cell cell, int threads, const Packing& packing,
+                           std::int64_t inputs, std::int64_t width, std::int64_t changed_event) {
+  Context ctx(device, threads);
+  const auto tensor = [&](Shape shape, double seed) {
+    Tensor t = ctx.empty(DType::f32, shape);
+    std::vector<double> values(shape.numel());
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::sin(seed + 1.7 * i);
+    set_values(t, values);
+    return t;
+  };
+  const std::int64_t gates = cell_gates(cell) * width;
+  const RecurrenceWeights weights{tensor({gates, inputs}, 1), tensor({gates, width}, 2),
+                                  tensor({gates}, 3), tensor({gates}, 4)};
+  Tensor x = tensor({packing.events(), inputs}, 5);
+  if (changed_event >= 0) {
+    std::vector<double> values = get_values(x);
+    values[changed_event * inputs] += 1;
+    set_values(x, values);
+  }
+  Tensor offset = ctx.empty(DType::i32, {packing.sequences() + 1});
+  set_values(offset, packing.offset);
+  Tensor order = ctx.empty(DType::i32, {packing.events()});
+  set_values(order, packing.time_order);
+  Tensor h = ctx.empty(DType::f32, {packing.events(), width});
+  RecurrenceReserve reserve;
+  recurrence(ctx, cell, h, reserve, x, weights, {offset, order, packing.sequences_at});
+  return get_values(h);
+}
+
+// An event reaches itself and what follows it in its own sequence, and nothing else, to the bit.
+TEST(Recurrence, IsCausal) {
+  const Packing packing({3, 6, 1});
+  for (Cell cell : {Cell::lstm, Cell::gru}) {
+    const std::vector<double> plain = hidden(Device::cpu, cell, 1, packing, 2, 4, -1);
+    const std::int64_t event = 5;  // the third of sequence 1: events 3..8
+    const std::vector<double> changed = hidden(Device::cpu, cell, 1, packing, 2, 4, event);
+    for (std::int64_t n = 0; n < packing.events(); ++n) {
+      const bool after = n >= event && n < 9;
+      const bool same = std::equal(&plain[n * 4], &plain[n * 4] + 4, &changed[n * 4]);
+      EXPECT_EQ(same, !after) << "event " << n;
+    }
+  }
+}
+
+TEST(Recurrence, SameBitsAtAnyNumberOfThreads) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "OpenMP threads under ThreadSanitizer give false reports";
+#endif
+  const Packing many({9, 2, 7, 7, 1, 5, 0, 3, 9, 4, 6});
+  for (Cell cell : {Cell::lstm, Cell::gru}) {
+    const std::vector<double> one = hidden(Device::cpu, cell, 1, many, 3, 20, -1);
+    for (int threads : {2, 3}) {
+      EXPECT_EQ(one, hidden(Device::cpu, cell, threads, many, 3, 20, -1)) << threads;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace seqrank
