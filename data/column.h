@@ -1,0 +1,63 @@
+// One column of a data set, checked for form when opened: a hard link to a one-dimensional data set
+// of the right class, stored in this file, with known filters, as large as it declares.
+// Contiguous columns of the native type are read by pread; others are read whole, once, through
+// HDF5 into memory. Values are data/validate's business.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/file.h"
+#include "data/hdf5.h"
+
+namespace seqrank {
+
+// T: std::int32_t or std::int64_t. The file is not owned and must outlive reads.
+template <class T>
+class NumberColumn {
+ public:
+  NumberColumn() = default;
+  NumberColumn(const File& file, const hdf5::FileId& hdf5_file, const std::string& name);
+  const std::string& name() const { return name_; }
+  std::int64_t rows() const { return rows_; }
+  // Rows [begin, begin + out.size()), which must exist.
+  void read(const File& file, std::int64_t begin, std::span<T> out) const;
+
+ private:
+  std::string name_;
+  std::int64_t rows_ = 0;
+  std::int64_t offset_ = -1;  // of row 0 in the file; -1: the values are in memory
+  std::vector<T> values_;
+};
+
+extern template class NumberColumn<std::int32_t>;
+extern template class NumberColumn<std::int64_t>;
+
+class TextColumn {
+ public:
+  TextColumn() = default;
+  TextColumn(const File& file, const hdf5::FileId& hdf5_file, const std::string& name);
+  const std::string& name() const { return name_; }
+  std::int64_t rows() const { return rows_; }
+  std::string at(const File& file, std::int64_t row) const;
+  // The first row that holds the text; reads the column from its beginning.
+  std::optional<std::int64_t> find(const File& file, const std::string& text) const;
+
+ private:
+  std::string trimmed(const char* cell) const;
+
+  std::string name_;
+  std::int64_t rows_ = 0;
+  std::int64_t offset_ = -1;
+  std::int64_t width_ = 0;  // bytes of a cell in the file
+  char padding_ = '\0';
+  std::vector<std::string> values_;
+};
+
+// Whether the file has it at all. Throws if something of that name is not a hard link.
+bool has_column(const File& file, const hdf5::FileId& hdf5_file, const std::string& name);
+
+}  // namespace seqrank

@@ -1,0 +1,200 @@
+// Opening: the file itself, then form (data/column), then values (data/validate). HDF5 is closed
+// before open() returns; what remains is a descriptor and 8 bytes a sequence.
+#include "data/dataset.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "backend/check.h"
+#include "data/column.h"
+#include "data/file.h"
+#include "data/fingerprint.h"
+#include "data/hdf5.h"
+#include "data/validate.h"
+
+namespace seqrank {
+
+struct Dataset::Impl {
+  File file;
+  std::vector<std::int64_t> offsets;
+  NumberColumn<std::int32_t> item_column;
+  std::optional<NumberColumn<std::int64_t>> time_column;
+  std::optional<TextColumn> item_keys, item_titles, user_keys;
+  std::int64_t items = 0;
+  std::string fingerprint;
+  hdf5::Attributes attributes;
+};
+
+namespace {
+
+File open_file(const std::string& path) {
+  // Not blocking: a pipe is refused below instead of waited for.
+  File file(path, O_RDONLY | O_NONBLOCK);
+  struct stat status {};
+  SR_CHECK(::fstat(file.descriptor(), &status) == 0 && S_ISREG(status.st_mode), ErrorKind::data,
+           "{}: is not a regular file; give a data set made by 'seqrank prepare'", path);
+  SR_CHECK(status.st_size > 0, ErrorKind::data, "{}: is empty", path);
+  // Best effort: where the file system cannot lock, the data set is read all the same.
+  SR_CHECK(::flock(file.descriptor(), LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK,
+           ErrorKind::data, "{}: is being written by another program; wait until it is closed",
+           path);
+  return file;
+}
+
+// The library opens by name; a file replaced meanwhile must not be mixed with ours.
+void check_same_file(const File& file, const hdf5::FileId& hdf5_file) {
+  void* handle = nullptr;
+  hdf5::checked(H5Fget_vfd_handle(hdf5_file.get(), H5P_DEFAULT, &handle), file.path(),
+                "cannot be examined");
+  struct stat ours {
+  }, theirs{};
+  SR_CHECK(::fstat(file.descriptor(), &ours) == 0 &&
+               ::fstat(*static_cast<const int*>(handle), &theirs) == 0 &&
+               ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino,
+           ErrorKind::data, "{}: was replaced while it was opened; try again", file.path());
+}
+
+std::int64_t declared_items(const std::string& path, const hdf5::Attributes& attributes) {
+  const auto items = attributes.numbers.find("items");
+  if (items == attributes.numbers.end()) return -1;
+  SR_CHECK(items->second >= 0 && items->second <= std::numeric_limits<std::int32_t>::max() &&
+               items->second == std::floor(items->second),
+           ErrorKind::data, "{}: attribute items is {}; it must be a whole number below 2^31", path,
+           items->second);
+  return static_cast<std::int64_t>(items->second);
+}
+
+void check_fingerprint(const std::string& path, const hdf5::Attributes& attributes,
+                       const std::string& found) {
+  const auto declared = attributes.texts.find("fingerprint");
+  SR_CHECK(declared == attributes.texts.end() || declared->second == found, ErrorKind::data,
+           "{}: attribute fingerprint is {}, but the content gives {}: the file is damaged or was "
+           "changed; delete the attribute to accept it as it is",
+           path, declared->second, found);
+}
+
+std::optional<TextColumn> open_text(const File& file, const hdf5::FileId& hdf5_file,
+                                    const std::string& name, std::int64_t rows) {
+  if (!has_column(file, hdf5_file, name)) return std::nullopt;
+  TextColumn column(file, hdf5_file, name);
+  SR_CHECK(column.rows() == rows, ErrorKind::data, "{}: {}: has {} rows, there are {} {}",
+           file.path(), name, column.rows(), rows,
+           name.starts_with("/user") ? "sequences" : "items");
+  return column;
+}
+
+// A key of a file without keys is the id as text.
+std::optional<std::int64_t> parse_id(const std::string& key, std::int64_t count) {
+  std::int64_t id = 0;
+  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+  if (error != std::errc() || end != key.data() + key.size() || id < 0 || id >= count)
+    return std::nullopt;
+  return id;
+}
+
+}  // namespace
+
+Dataset::Dataset(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Dataset::Dataset(Dataset&&) noexcept = default;
+Dataset& Dataset::operator=(Dataset&&) noexcept = default;
+Dataset::~Dataset() = default;
+
+Dataset Dataset::open(const std::string& path) {
+  auto impl = std::make_unique<Impl>();
+  Impl& d = *impl;
+  d.file = open_file(path);
+  const hdf5::QuietErrors quiet;
+  SR_CHECK(H5Fis_hdf5(path.c_str()) > 0, ErrorKind::data,
+           "{}: is not an HDF5 file; 'seqrank prepare' makes one from text", path);
+  const hdf5::FileId hdf5_file = hdf5::open_read_only(path);
+  check_same_file(d.file, hdf5_file);
+  d.attributes = hdf5::read_attributes(hdf5_file, path);
+
+  const NumberColumn<std::int64_t> offsets(d.file, hdf5_file, "/sequence/offset");
+  d.item_column = NumberColumn<std::int32_t>(d.file, hdf5_file, "/event/item");
+  check_attributes(path, d.attributes.numbers, offsets.rows() - 1, d.item_column.rows());
+  Fingerprint fingerprint;
+  d.offsets = read_offsets(d.file, offsets, d.item_column.rows(), fingerprint);
+  d.items = check_items(d.file, d.item_column, declared_items(path, d.attributes), fingerprint);
+  d.fingerprint = fingerprint.hex();
+  check_fingerprint(path, d.attributes, d.fingerprint);
+  if (has_column(d.file, hdf5_file, "/event/time")) {
+    d.time_column.emplace(d.file, hdf5_file, "/event/time");
+    check_times(d.file, *d.time_column, d.offsets);
+  }
+  const auto sequences = static_cast<std::int64_t>(d.offsets.size()) - 1;
+  d.item_keys = open_text(d.file, hdf5_file, "/item/key", d.items);
+  d.item_titles = open_text(d.file, hdf5_file, "/item/title", d.items);
+  d.user_keys = open_text(d.file, hdf5_file, "/user/key", sequences);
+  return Dataset(std::move(impl));
+}
+
+const std::string& Dataset::path() const {
+  return impl_->file.path();
+}
+std::int64_t Dataset::sequences() const {
+  return static_cast<std::int64_t>(impl_->offsets.size()) - 1;
+}
+std::int64_t Dataset::items() const {
+  return impl_->items;
+}
+std::int64_t Dataset::events() const {
+  return impl_->offsets.back();
+}
+const std::string& Dataset::fingerprint() const {
+  return impl_->fingerprint;
+}
+bool Dataset::has_times() const {
+  return impl_->time_column.has_value();
+}
+std::int64_t Dataset::begin(std::int64_t sequence) const {
+  SR_ASSERT(sequence >= 0 && sequence < sequences(), "sequence {} of {}", sequence, sequences());
+  return impl_->offsets[sequence];
+}
+std::int64_t Dataset::length(std::int64_t sequence) const {
+  return impl_->offsets[sequence + 1] - begin(sequence);
+}
+
+void Dataset::read_items(std::int64_t begin, std::span<std::int32_t> out) const {
+  impl_->item_column.read(impl_->file, begin, out);
+  // They were in range when opened; an id that is not would be used as an address.
+  for (const std::int32_t item : out) {
+    SR_CHECK(item >= 0 && item < impl_->items, ErrorKind::data,
+             "{}: /event/item: row {} or later: value {}: the file was changed since it was opened",
+             path(), begin, item);
+  }
+}
+
+void Dataset::read_times(std::int64_t begin, std::span<std::int64_t> out) const {
+  SR_CHECK(has_times(), ErrorKind::data, "{}: has no data set /event/time", path());
+  impl_->time_column->read(impl_->file, begin, out);
+}
+
+std::string Dataset::item_key(std::int64_t item) const {
+  return impl_->item_keys ? impl_->item_keys->at(impl_->file, item) : fmt::to_string(item);
+}
+std::string Dataset::item_title(std::int64_t item) const {
+  return impl_->item_titles ? impl_->item_titles->at(impl_->file, item) : item_key(item);
+}
+std::string Dataset::user_key(std::int64_t sequence) const {
+  return impl_->user_keys ? impl_->user_keys->at(impl_->file, sequence) : fmt::to_string(sequence);
+}
+std::optional<std::int64_t> Dataset::find_user(const std::string& key) const {
+  return impl_->user_keys ? impl_->user_keys->find(impl_->file, key) : parse_id(key, sequences());
+}
+std::optional<std::int64_t> Dataset::find_item(const std::string& key) const {
+  return impl_->item_keys ? impl_->item_keys->find(impl_->file, key) : parse_id(key, items());
+}
+const std::map<std::string, double>& Dataset::attributes() const {
+  return impl_->attributes.numbers;
+}
+
+}  // namespace seqrank

@@ -1,0 +1,30 @@
+// The rules that values of a data set must keep, checked once, when it is opened, in bounded
+// memory. Every error names file, data set, row, value and rule. Form is data/column's business.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/column.h"
+#include "data/file.h"
+#include "data/fingerprint.h"
+
+namespace seqrank {
+
+// The schema version must be there and known; counts, where given, must agree.
+void check_attributes(const std::string& path, const std::map<std::string, double>& attributes,
+                      std::int64_t sequences, std::int64_t events);
+// Returns the offsets: they start at 0, never fall and end at the number of events.
+std::vector<std::int64_t> read_offsets(const File& file, const NumberColumn<std::int64_t>& column,
+                                       std::int64_t events, Fingerprint& fingerprint);
+// Ids are in [0, items); items < 0: unknown. Returns the number of items.
+std::int64_t check_items(const File& file, const NumberColumn<std::int32_t>& column,
+                         std::int64_t items, Fingerprint& fingerprint);
+// Times never fall inside a sequence.
+void check_times(const File& file, const NumberColumn<std::int64_t>& column,
+                 std::span<const std::int64_t> offsets);
+
+}  // namespace seqrank
