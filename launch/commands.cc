@@ -4,7 +4,7 @@
 namespace seqrank {
 
 std::vector<Command> all_commands() {
-  return {};
+  return {prepare_command(), train_command(), evaluate_command(), recommend_command()};
 }
 
 }  // namespace seqrank

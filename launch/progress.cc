@@ -50,6 +50,11 @@ void Progress::update(std::int64_t done, const std::string& note) {
   draw(done, note);
 }
 
+void Progress::say(const std::string& line) {
+  std::fputs((terminal_ ? "\r\x1b[K" + line + "\n" : line + "\n").c_str(), stderr);
+  std::fflush(stderr);
+}
+
 void Progress::draw(std::int64_t done, const std::string& note) {
   const double seconds = std::chrono::duration<double>(last_ - start_).count();
   const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
@@ -60,8 +65,8 @@ void Progress::draw(std::int64_t done, const std::string& note) {
       const auto filled = static_cast<std::size_t>(share * kBarWidth);
       line += "[" + std::string(filled, '#') + std::string(kBarWidth - filled, '.') + "] ";
     }
-    line += fmt::format("{:3.0f} %  {} of {} {}", 100 * share, with_commas(done),
-                        with_commas(total_), unit_);
+    line += fmt::format("{:3.0f} %  {} of {}", 100 * share, with_commas(done), with_commas(total_));
+    if (!unit_.empty()) line += " " + unit_;
     if (rate > 0 && done < total_) {
       line += "  " + time_words(static_cast<double>(total_ - done) / rate) + " left";
     }

@@ -18,6 +18,9 @@ class Progress {
   // tenth part of the total (unknown total: twice a minute).
   void update(std::int64_t done, const std::string& note = "");
 
+  // A line of its own, above the bar.
+  void say(const std::string& line);
+
  private:
   void draw(std::int64_t done, const std::string& note);
 

@@ -1,0 +1,152 @@
+// seqrank train: options -> a training run, watched on standard error. Resumes by itself; ends with
+// 75 when it was asked to stop and can go on later.
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "backend/check.h"
+#include "collective/communicator.h"
+#include "data/dataset.h"
+#include "launch/command.h"
+#include "launch/model_choice.h"
+#include "launch/output.h"
+#include "launch/progress.h"
+#include "launch/ranks.h"
+#include "launch/report.h"
+#include "launch/stop_request.h"
+#include "launch/table.h"
+#include "trainer/train.h"
+
+namespace seqrank {
+namespace {
+
+constexpr int kStoppedResumable = 75;
+
+// About this call, not about the run: not saved with it, free to differ when it is resumed.
+std::vector<OptionSpec> options_of_call() {
+  std::vector<OptionSpec> specs = rank_options();
+  for (OptionSpec& spec : stop_options()) specs.push_back(spec);
+  specs.push_back(json_option());
+  return specs;
+}
+
+std::vector<OptionSpec> options() {
+  std::vector<OptionSpec> specs = train_options();
+  for (OptionSpec& spec : options_of_call()) specs.push_back(spec);
+  specs.push_back(model_name_option("attention_rnn"));
+  return specs;
+}
+
+Options options_of_run(const Options& all) {
+  const std::vector<OptionSpec> call = options_of_call();
+  Options run;
+  for (const OptionSpec& spec : all.specs()) {
+    const bool is_of_call = std::any_of(
+        call.begin(), call.end(), [&](const OptionSpec& other) { return other.key == spec.key; });
+    if (is_of_call) continue;
+    run.declare({spec});
+    if (all.has(spec.key)) run.set(spec.key, all.text(spec.key), "command line");
+  }
+  return run;
+}
+
+// Bar and lines of rank 0; the trainer calls it on no other rank.
+class Watcher {
+ public:
+  TrainObserver observer() {
+    TrainObserver observer;
+    observer.progress = [this](const TrainObserver::Progress& now) {
+      if (bar_ == nullptr) bar_ = std::make_unique<Progress>("training", "steps", now.steps);
+      const std::string epoch =
+          now.epochs > 0 ? fmt::format("epoch {} of {}  ", now.epoch, now.epochs) : "";
+      bar_->update(now.step, fmt::format("{}loss {:.4f}  {} events/s", epoch, now.loss,
+                                         with_commas(static_cast<std::int64_t>(now.events_per_s))));
+    };
+    observer.message = [this](const std::string& line) {
+      if (bar_ != nullptr) {
+        bar_->say(line);
+      } else {
+        std::fputs((line + "\n").c_str(), stderr);
+      }
+    };
+    return observer;
+  }
+
+ private:
+  std::unique_ptr<Progress> bar_;
+};
+
+std::string outcome_words(const TrainResult& result, const std::string& run) {
+  switch (result.outcome) {
+    case TrainOutcome::finished:
+      return fmt::format("finished at step {}", result.steps);
+    case TrainOutcome::stopped_early:
+      return fmt::format("stopped early at step {}: validation got no better", result.steps);
+    case TrainOutcome::stopped_resumable:
+      return fmt::format("stopped at step {}, saved; the same command resumes {}", result.steps,
+                         run);
+  }
+  return "";
+}
+
+std::string result_json(const TrainResult& result, int ranks) {
+  const char* outcomes[] = {"finished", "stopped_early", "stopped_resumable"};
+  const nlohmann::ordered_json json = {{"outcome", outcomes[static_cast<int>(result.outcome)]},
+                                       {"steps", result.steps},
+                                       {"best_step", result.best_step},
+                                       {"best_ndcg@10", result.best_value},
+                                       {"seconds", result.seconds},
+                                       {"events_per_s", result.events_per_s},
+                                       {"ranks", ranks}};
+  return json.dump(2) + "\n";
+}
+
+void dry_run(const Options& given) {
+  for (const char* key : {"run", "data"}) {
+    SR_CHECK(given.has(key), ErrorKind::usage, "train: --{} is missing", key);
+  }
+  const Dataset dataset = Dataset::open(given.text("data"));
+  print_out(fmt::format("would train {} on {} ({} sequences, {} items, {} events) into {}\n",
+                        given.text("model.name"), dataset.path(), with_commas(dataset.sequences()),
+                        with_commas(dataset.items()), with_commas(dataset.events()),
+                        given.text("run")));
+}
+
+int run(const Options& given, Communicator& comm) {
+  Context ctx(Device::cpu, rank_threads(comm, given));
+  const Options run_options = options_of_run(given);
+  const StopRequest stop(given);
+  TrainResult result;
+  {
+    Watcher watcher;  // ends its bar before the result is printed
+    result = train(ctx, comm, run_options, watcher.observer(), [&stop] { return stop.asked(); });
+  }
+  if (comm.rank() == 0) {
+    print_out(fmt::format(
+        "{}; best validation NDCG@10 {:.4f} at step {}; {:.1f} s, {} events/s on {} rank{}\n",
+        outcome_words(result, given.text("run")), result.best_value, result.best_step,
+        result.seconds, with_commas(static_cast<std::int64_t>(result.events_per_s)), comm.size(),
+        comm.size() == 1 ? "" : "s"));
+    if (given.has("json")) write_file(given.text("json"), result_json(result, comm.size()));
+  }
+  return result.outcome == TrainOutcome::stopped_resumable ? kStoppedResumable : 0;
+}
+
+}  // namespace
+
+Command train_command() {
+  Command command;
+  command.name = "train";
+  command.summary = "trains a model; resumes by itself from the run folder";
+  command.examples = {
+      "mpirun -np 4 seqrank train --config=launch/configs/ml-1m_attention_rnn.ini --data=ml-1m.h5 "
+      "--run=runs/a --model.width=128"};
+  command.options = options();
+  command.more_options = options_of_named_model;
+  command.ranks = Ranks::mpi;
+  command.dry_run = dry_run;
+  command.run = run;
+  return command;
+}
+
+}  // namespace seqrank

@@ -1,0 +1,86 @@
+// Differences are paired: the same users under both models, so that the spread between users, which
+// is large, does not hide them.
+#include "launch/report.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "launch/table.h"
+#include "trainer/evaluate.h"
+
+namespace seqrank {
+namespace {
+
+struct Difference {
+  double mean = 0;
+  double standard_error = 0;
+};
+
+double gain_at_10(std::int32_t rank) {
+  return rank > 10 ? 0 : 1 / std::log2(1.0 + rank);
+}
+
+// NDCG@10 of `a` less that of `b`, over the sequences that both ranked.
+Difference paired_difference(const Evaluation& a, const Evaluation& b) {
+  double sum = 0, squares = 0;
+  std::int64_t n = 0;
+  for (std::size_t s = 0; s < a.rank_S.size() && s < b.rank_S.size(); ++s) {
+    if (a.rank_S[s] == 0 || b.rank_S[s] == 0) continue;
+    const double difference = gain_at_10(a.rank_S[s]) - gain_at_10(b.rank_S[s]);
+    sum += difference;
+    squares += difference * difference;
+    ++n;
+  }
+  if (n < 2) return {};
+  const double count = static_cast<double>(n);
+  const double mean = sum / count;
+  const double variance = std::max(0.0, (squares - count * mean * mean) / (count - 1));
+  return {mean, std::sqrt(variance / count)};
+}
+
+nlohmann::ordered_json to_json(const NamedEvaluation& named) {
+  const Evaluation& e = *named.evaluation;
+  return {{"model", named.name},      {"protocol", e.protocol}, {"split", e.split},
+          {"sequences", e.sequences}, {"ties", e.ties},         {"metrics", e.metrics},
+          {"seconds", e.seconds},     {"ranks", e.ranks}};
+}
+
+}  // namespace
+
+OptionSpec json_option() {
+  return {"json", OptionKind::text, "", "also write the numbers to this file, as JSON"};
+}
+
+std::string evaluation_json(const std::vector<NamedEvaluation>& results) {
+  nlohmann::ordered_json json = to_json(results.at(0));
+  for (std::size_t i = 1; i < results.size(); ++i) {
+    nlohmann::ordered_json baseline = to_json(results[i]);
+    const auto [mean, error] = paired_difference(*results[0].evaluation, *results[i].evaluation);
+    baseline["ndcg@10_behind"] = {{"mean", mean}, {"standard_error", error}};
+    json["baselines"].push_back(baseline);
+  }
+  return json.dump(2) + "\n";
+}
+
+std::string evaluation_table(const std::vector<NamedEvaluation>& results) {
+  std::vector<std::string> header = {"model", "NDCG@10", "HR@1", "HR@5", "HR@10", "MRR@10"};
+  const bool compares = results.size() > 1;
+  if (compares) header.push_back("NDCG@10 behind the first");
+  header.push_back("seconds");
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& [name, evaluation] : results) {
+    std::vector<std::string> row = {name};
+    for (const char* metric : {"ndcg@10", "hr@1", "hr@5", "hr@10", "mrr@10"}) {
+      row.push_back(fmt::format("{:.4f}", evaluation->metrics.at(metric)));
+    }
+    if (compares) {
+      const auto [mean, error] = paired_difference(*results[0].evaluation, *evaluation);
+      row.push_back(rows.empty() ? "" : fmt::format("{:.4f} +- {:.4f}", mean, error));
+    }
+    row.push_back(fmt::format("{:.1f}", evaluation->seconds));
+    rows.push_back(row);
+  }
+  return format_table(header, rows);
+}
+
+}  // namespace seqrank

@@ -1,0 +1,30 @@
+// Results as JSON for programs: the one option that names the file, and the shapes of what several
+// commands report. Tables for people are made where they are printed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "models/options.h"
+
+namespace seqrank {
+
+struct Evaluation;
+
+// "json".
+OptionSpec json_option();
+
+// A result under its name.
+struct NamedEvaluation {
+  std::string name;
+  const Evaluation* evaluation;
+};
+
+// The first is the result, in the documented form; the others go under "baselines".
+std::string evaluation_json(const std::vector<NamedEvaluation>& results);
+
+// One table: a line each, and how far each baseline is from the first, user by user, with the
+// standard error of that difference.
+std::string evaluation_table(const std::vector<NamedEvaluation>& results);
+
+}  // namespace seqrank

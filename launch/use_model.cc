@@ -1,0 +1,44 @@
+// A run brings its own options; the command line may only change how it is asked.
+#include "launch/use_model.h"
+
+#include "backend/check.h"
+#include "launch/model_choice.h"
+#include "launch/ranks.h"
+#include "trainer/evaluate.h"
+
+namespace seqrank {
+
+std::vector<OptionSpec> use_model_options() {
+  std::vector<OptionSpec> specs = {
+      {"run", OptionKind::text, "", "run folder of the trained model"},
+      {"data", OptionKind::text, "", "data set (HDF5), as `seqrank prepare` writes it"}};
+  specs.push_back(model_name_option(""));
+  specs.back().help = "instead of --run: a model that is counted, not trained";
+  for (OptionSpec& spec : evaluate_options()) {
+    spec.help += fmt::format(" (default: as the run was trained; else {})", spec.default_value);
+    spec.default_value = "";
+    specs.push_back(spec);
+  }
+  for (OptionSpec& spec : rank_options()) specs.push_back(spec);
+  return specs;
+}
+
+Dataset open_for_use(const Options& given) {
+  SR_CHECK(given.has("data"), ErrorKind::usage,
+           "--data is missing: the data set, for example --data=ml-1m.h5");
+  SR_CHECK(given.has("run") != given.has("model.name"), ErrorKind::usage,
+           "give either --run=FOLDER, a trained model, or --model.name=NAME, a counted one");
+  return Dataset::open(given.text("data"));
+}
+
+std::string chosen_model(const Options& given) {
+  return given.has("run") ? given.text("run") : given.text("model.name");
+}
+
+void apply_use_options(const Options& given, Options& loaded) {
+  for (const OptionSpec& spec : evaluate_options()) {
+    if (given.has(spec.key)) loaded.set(spec.key, given.text(spec.key), "command line");
+  }
+}
+
+}  // namespace seqrank
