@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "backend/ops/optimiser.h"
-#include "trainer/checkpoint.h"
+#include "trainer/training_state.h"
 #include "trainer/gradient_exchange.h"
 
 namespace seqrank {

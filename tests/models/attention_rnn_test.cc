@@ -1,0 +1,141 @@
+// attention_rnn: every form of it against differences of its own loss, causality, learning.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "backend/ops/activation.h"
+#include "models/model.h"
+#include "tests/support/packed_batch.h"
+
+namespace seqrank {
+namespace {
+
+struct Built {
+  Options options;
+  ParameterStore store;
+  std::unique_ptr<Model> model;
+  TrainedModel& trained() { return dynamic_cast<TrainedModel&>(*model); }
+};
+
+std::unique_ptr<Built> build(Context& ctx, const std::map<std::string, std::string>& settings,
+                             std::int64_t items = 11) {
+  auto built = std::make_unique<Built>();
+  built->options.declare(model_options("attention_rnn"));
+  built->options.set("model.width", "8", "test");
+  built->options.set("model.item_scale", "0.5", "test");
+  for (const auto& [key, value] : settings) built->options.set(key, value, "test");
+  built->model = find_model("attention_rnn").make({built->options, items, built->store});
+  built->store.allocate(ctx, 3);
+  return built;
+}
+
+double loss_of(Context& ctx, Built& built, const Batch& batch) {
+  Tape tape(ctx, TapeMode::training, 5);
+  return built.trained().loss(tape, batch).value().span<double>()[0];
+}
+
+const std::vector<std::vector<int>> kSequences = {{1, 2, 3, 4, 5, 6}, {7, 3}, {0, 10, 2, 2}};
+
+class AttentionRnnForms : public testing::TestWithParam<std::map<std::string, std::string>> {};
+
+// The derivative along the gradient is the gradient's squared length.
+TEST_P(AttentionRnnForms, GradientMatchesDifferencesOfTheLoss) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, GetParam());
+  const Batch batch = packed_batch(ctx, kSequences);
+  fill(ctx, built->store.gradients(), 0);
+  Tape tape(ctx, TapeMode::training, 5);
+  Var loss = built->trained().loss(tape, batch);
+  tape.backward(loss);
+  const auto g = built->store.gradients().span<float>();
+  const std::vector<float> gradient(g.begin(), g.end());
+  double squared = 0;
+  for (float x : gradient) squared += static_cast<double>(x) * x;
+  ASSERT_GT(squared, 0);
+
+  const double step = 2e-3 / std::sqrt(squared);
+  const auto w = built->store.values().span<float>();
+  const std::vector<float> start(w.begin(), w.end());
+  auto moved = [&](double by) {
+    for (std::size_t i = 0; i < w.size(); ++i)
+      w[i] = static_cast<float>(start[i] + by * gradient[i]);
+    return loss_of(ctx, *built, batch);
+  };
+  const double slope = (moved(step) - moved(-step)) / (2 * step);
+  EXPECT_NEAR(slope / squared, 1, 5e-3);
+}
+
+using Form = std::map<std::string, std::string>;
+INSTANTIATE_TEST_SUITE_P(
+    All, AttentionRnnForms,
+    testing::Values(Form{}, Form{{"model.cell", "lstm"}}, Form{{"model.attention", "query"}},
+                    Form{{"model.attention", "query"}, {"model.activation", "relu"}},
+                    Form{{"model.layers", "2"}, {"model.skip", "no"}},
+                    Form{{"model.pooling", "sum"}, {"model.context_relu", "yes"}},
+                    Form{{"model.pooling", "mean"}, {"model.attention_width", "5"}},
+                    Form{{"model.pooling", "max"}}, Form{{"model.tied", "no"}},
+                    Form{{"model.score", "cosine"}, {"model.temperature", "0.2"}},
+                    Form{{"model.label_smoothing", "0.1"}}));
+
+TEST(AttentionRnn, EveryParameterIsCompleteExactlyOnceAndTheTiedTableLast) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, {{"model.layers", "2"}});
+  const Batch batch = packed_batch(ctx, kSequences);
+  std::vector<std::string> completed;
+  Tape tape(ctx, TapeMode::training, 5, [&](Parameter& p) { completed.push_back(p.name); });
+  Var loss = built->trained().loss(tape, batch);
+  EXPECT_TRUE(completed.empty());
+  tape.backward(loss);
+  EXPECT_EQ(completed.size(), built->store.parameters().size());
+  EXPECT_EQ(completed.back(), "items");
+}
+
+TEST(AttentionRnn, ScoresOfOneSequenceDoNotDependOnTheOthers) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, {});
+  const Batch all = packed_batch(ctx, kSequences);
+  Tensor all_BV = ctx.empty(DType::f32, {3, 11});
+  built->model->score_next(ctx, all, all_BV);
+  for (int b = 0; b < 3; ++b) {
+    const Batch one = packed_batch(ctx, {kSequences[b]});
+    Tensor one_BV = ctx.empty(DType::f32, {1, 11});
+    built->model->score_next(ctx, one, one_BV);
+    for (int v = 0; v < 11; ++v)
+      EXPECT_NEAR(one_BV.data<float>()[v], all_BV.data<float>()[b * 11 + v], 1e-5);
+  }
+}
+
+TEST(AttentionRnn, EmptyBatchHasNoLossAndNoGradient) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, {});
+  const Batch batch = packed_batch(ctx, {});
+  fill(ctx, built->store.gradients(), 0);
+  int completed = 0;
+  Tape tape(ctx, TapeMode::training, 5, [&](Parameter&) { ++completed; });
+  Var loss = built->trained().loss(tape, batch);
+  tape.backward(loss);
+  EXPECT_EQ(loss.value().span<double>()[0], 0);
+  EXPECT_EQ(completed, static_cast<int>(built->store.parameters().size()));
+  for (float g : built->store.gradients().span<float>()) ASSERT_EQ(g, 0.0f);
+}
+
+TEST(AttentionRnn, DropoutDependsOnPlaceAndOnNothingElse) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, {{"model.dropout", "0.5"}});
+  const double first = loss_of(ctx, *built, packed_batch(ctx, kSequences, 0));
+  EXPECT_EQ(first, loss_of(ctx, *built, packed_batch(ctx, kSequences, 0)));
+  EXPECT_NE(first, loss_of(ctx, *built, packed_batch(ctx, kSequences, 100)));
+}
+
+TEST(Models, AnUnknownNameListsThoseThereAre) {
+  try {
+    find_model("atention_rnn");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.exit_code(), 2);
+    EXPECT_NE(std::string(error.what()).find("attention_rnn"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace seqrank

@@ -1,0 +1,57 @@
+// Packs by the plainest means, independent of the loader.
+#include "tests/support/packed_batch.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace seqrank {
+namespace {
+
+template <class T>
+Tensor tensor_of(Context& ctx, const std::vector<T>& values) {
+  Tensor tensor = ctx.empty(DTypeOf<T>::value, {static_cast<std::int64_t>(values.size())});
+  std::copy(values.begin(), values.end(), tensor.data<T>());
+  return tensor;
+}
+
+}  // namespace
+
+Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
+                   std::int64_t first_place) {
+  std::vector<std::int32_t> items, targets, offset = {0}, last, order;
+  std::vector<std::int64_t> place;
+  for (std::size_t b = 0; b < sequences.size(); ++b) {
+    const auto& s = sequences[b];
+    items.insert(items.end(), s.begin(), s.end() - 1);
+    targets.insert(targets.end(), s.begin() + 1, s.end());
+    offset.push_back(static_cast<std::int32_t>(items.size()));
+    last.push_back(offset.back() - 1);
+    place.push_back(first_place + static_cast<std::int64_t>(b));
+  }
+  std::vector<int> by_length(sequences.size());
+  std::iota(by_length.begin(), by_length.end(), 0);
+  std::stable_sort(by_length.begin(), by_length.end(),
+                   [&](int a, int b) { return sequences[a].size() > sequences[b].size(); });
+  Batch batch;
+  for (int t = 0; order.size() < items.size(); ++t) {
+    std::int32_t running = 0;
+    for (int b : by_length) {
+      if (offset[b] + t >= offset[b + 1]) continue;
+      order.push_back(offset[b] + t);
+      ++running;
+    }
+    batch.sequences_at_T.push_back(running);
+  }
+  batch.sequences = static_cast<std::int64_t>(sequences.size());
+  batch.events = static_cast<std::int64_t>(items.size());
+  batch.item_N = tensor_of(ctx, items);
+  batch.target_N = tensor_of(ctx, targets);
+  batch.offset_B1 = tensor_of(ctx, offset);
+  batch.time_order_N = tensor_of(ctx, order);
+  batch.last_B = tensor_of(ctx, last);
+  batch.place_B = tensor_of(ctx, place);
+  batch.global_targets = batch.global_events = batch.events;
+  return batch;
+}
+
+}  // namespace seqrank

@@ -1,0 +1,15 @@
+// A batch made of given sequences, as the loader would pack them on one rank.
+#pragma once
+
+#include <vector>
+
+#include "backend/context.h"
+#include "data/batch.h"
+
+namespace seqrank {
+
+// Each sequence: its items; the last one is only a target. place of sequence b: first_place + b.
+Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
+                   std::int64_t first_place = 0);
+
+}  // namespace seqrank

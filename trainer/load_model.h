@@ -1,0 +1,27 @@
+// A model to use rather than to train: from the checkpoints of a run, or counted from a data set.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "collective/communicator.h"
+#include "data/dataset.h"
+#include "models/model.h"
+
+namespace seqrank {
+
+struct LoadedModel {
+  Options options;  // the model's and evaluate_options(), as the run was trained
+  ParameterStore parameters;
+  std::unique_ptr<Model> model;
+  std::string origin;  // for people: "runs/a at step 2000", "popularity, counted"
+};
+
+// Collective. `run` given: the best checkpoint of that run folder (its configuration decides the
+// model). Empty: the counting model `name`, fitted to the training split of `dataset`.
+// Throws Error(usage) for a model that must be trained first, Error(checkpoint) for a run without a
+// good checkpoint or trained on another catalogue.
+std::unique_ptr<LoadedModel> load_model(Context& ctx, Communicator& comm, const std::string& run,
+                                        const std::string& name, const Dataset& dataset);
+
+}  // namespace seqrank

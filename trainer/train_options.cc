@@ -1,0 +1,46 @@
+// The declared options of a training run; "model.*" is declared by the model.
+#include "trainer/train.h"
+
+namespace seqrank {
+
+std::vector<OptionSpec> train_options() {
+  std::vector<OptionSpec> specs = {
+      {"run", OptionKind::text, "", "run folder: configuration, metrics, checkpoints"},
+      {"data", OptionKind::text, "", "data set (HDF5), as `seqrank prepare` writes it"},
+      {"train.seed", OptionKind::integer, "1", "of initial values, sample order and dropout",
+       "0.."},
+      {"train.batch", OptionKind::integer, "32", "samples a step, over all ranks", "1..16777216"},
+      {"train.epochs", OptionKind::integer, "20", "passes over the training data", "1..1000000"},
+      {"train.steps", OptionKind::integer, "0", "steps of the whole run; 0: as train.epochs says",
+       "0.."},
+      {"train.learning_rate", OptionKind::real, "0.002", "peak of AdamW's rate", "0..100"},
+      {"train.schedule", OptionKind::choice, "cosine", "of the rate after warm-up",
+       "constant|cosine"},
+      {"train.warmup", OptionKind::integer, "100", "steps in which the rate rises linearly", "0.."},
+      {"train.final_share", OptionKind::real, "0.01", "of the peak, where the cosine ends", "0..1"},
+      {"train.clip", OptionKind::real, "1", "largest gradient norm; 0: not clipped", "0.."},
+      {"train.weight_decay", OptionKind::real, "0", "decoupled, not on biases", "0..100"},
+      {"train.beta1", OptionKind::real, "0.9", "of AdamW's first moment", "0..0.9999"},
+      {"train.beta2", OptionKind::real, "0.999", "of AdamW's second moment", "0..0.99999"},
+      {"train.evaluate_every", OptionKind::integer, "1",
+       "epochs between evaluations on the validation split; 0: none", "0.."},
+      {"train.patience", OptionKind::integer, "0",
+       "stop after so many evaluations without a better NDCG@10; 0: never", "0.."},
+      {"train.save_every", OptionKind::integer, "0",
+       "steps between checkpoints, besides one after each evaluation and at the end; 0: none",
+       "0.."},
+      {"train.keep", OptionKind::integer, "2", "newest checkpoints kept, besides the best", "1.."},
+      {"train.on_save_failure", OptionKind::choice, "warn", "a checkpoint cannot be written",
+       "warn|stop"},
+      {"train.log_every", OptionKind::integer, "50", "steps between lines of metrics.jsonl", "1.."},
+      {"train.stop_at_step", OptionKind::integer, "0",
+       "stop resumably (exit 75) after this step; 0: do not", "0.."},
+      {"train.bucket_bytes", OptionKind::integer, "2097152", "of gradients exchanged at once",
+       "1.."},
+      {"train.fault", OptionKind::text, "", "for tests: where to fail"},
+  };
+  for (OptionSpec& spec : evaluate_options()) specs.push_back(std::move(spec));
+  return specs;
+}
+
+}  // namespace seqrank

@@ -1,0 +1,50 @@
+// Options to objects.
+#include "trainer/training_parts.h"
+
+namespace seqrank {
+namespace {
+
+LoaderOptions loader_options(const Options& options, const Communicator& comm) {
+  LoaderOptions result;
+  result.seed = static_cast<std::uint64_t>(options.integer("train.seed"));
+  result.global_batch = options.integer("train.batch");
+  result.max_length = options.integer("data.max_length");
+  result.rank = comm.rank();
+  result.world = comm.size();
+  return result;
+}
+
+}  // namespace
+
+TrainingParts::TrainingParts(Context& ctx, Communicator& comm, const Dataset& dataset,
+                             const Options& options)
+    : loader(dataset, ctx.arena(), loader_options(options, comm)) {
+  total_steps = options.integer("train.steps");
+  if (total_steps == 0) total_steps = options.integer("train.epochs") * loader.steps_per_epoch();
+  SR_CHECK(total_steps > 0, ErrorKind::data,
+           "{}: no sequence has two training events; nothing to train on", dataset.path());
+  schedule = {options.text("train.schedule") == "cosine" ? Schedule::Kind::cosine
+                                                         : Schedule::Kind::constant,
+              options.real("train.learning_rate"), options.integer("train.warmup"), total_steps,
+              options.real("train.final_share")};
+
+  const std::string& name = options.text("model.name");
+  model = find_model(name).make({options, dataset.items(), parameters});
+  trained = dynamic_cast<TrainedModel*>(model.get());
+  SR_CHECK(trained != nullptr, ErrorKind::usage,
+           "--model.name={}: counted, not trained; use `seqrank evaluate --model.name={}`", name,
+           name);
+  const auto seed = static_cast<std::uint64_t>(options.integer("train.seed"));
+  parameters.allocate(ctx, seed);
+  exchange =
+      std::make_unique<GradientExchange>(parameters, comm, options.integer("train.bucket_bytes"));
+  AdamW adamw;
+  adamw.beta1 = static_cast<float>(options.real("train.beta1"));
+  adamw.beta2 = static_cast<float>(options.real("train.beta2"));
+  optimiser = std::make_unique<ShardedAdamW>(
+      ctx, parameters, *exchange, adamw, static_cast<float>(options.real("train.weight_decay")));
+  step = std::make_unique<TrainStep>(ctx, comm, *trained, *exchange, *optimiser, seed,
+                                     static_cast<float>(options.real("train.clip")));
+}
+
+}  // namespace seqrank

@@ -1,0 +1,28 @@
+// What a training step needs, made from options: the training run and `bench step` build the same.
+#pragma once
+
+#include <memory>
+
+#include "data/loader.h"
+#include "trainer/schedule.h"
+#include "trainer/train_step.h"
+
+namespace seqrank {
+
+struct TrainingParts {
+  // `options` declares train_options() and the model's. Throws Error(usage) for a model that is
+  // counted, Error(data) where there is nothing to train on.
+  TrainingParts(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& options);
+
+  TrainLoader loader;
+  ParameterStore parameters;
+  std::unique_ptr<Model> model;
+  TrainedModel* trained;  // the same model
+  std::unique_ptr<GradientExchange> exchange;
+  std::unique_ptr<ShardedAdamW> optimiser;
+  std::unique_ptr<TrainStep> step;
+  std::int64_t total_steps;
+  Schedule schedule;
+};
+
+}  // namespace seqrank

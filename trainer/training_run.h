@@ -1,0 +1,55 @@
+// The parts of one training run and what happens between steps. train() makes one of these; nothing
+// else does.
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include "trainer/checkpoint.h"
+#include "trainer/run_folder.h"
+#include "trainer/train.h"
+#include "trainer/training_parts.h"
+
+namespace seqrank {
+
+class TrainingRun {
+ public:
+  TrainingRun(Context& ctx, Communicator& comm, const Options& options,
+              const TrainObserver& observer, const std::function<bool()>& stop_requested);
+  TrainResult run();
+
+ private:
+  void resume();
+  TrainOutcome train_steps();
+  bool stop_agreed(std::int64_t step);
+  void absorb(std::int64_t step);
+  void log_step(const Batch& batch);
+  void evaluate_epoch();
+  void save();
+  bool out_of_patience() const;
+  void tell(const std::string& line) const;
+
+  Context& ctx_;
+  Communicator& comm_;
+  const Options& options_;
+  const TrainObserver& observer_;
+  const std::function<bool()>& stop_requested_;
+
+  Dataset dataset_;
+  TrainingParts parts_;
+  RunFolder folder_;
+  CheckpointStore checkpoints_;
+  TrainingState state_;
+
+  std::int64_t first_step_ = 0;  // where this process began
+  std::int64_t saved_step_ = 0;  // of the save begun last
+  std::int64_t absorbed_ = 0;    // steps whose summary was looked at
+  bool stop_seen_ = false;       // in a summary: every rank sees it at the same step
+  double step_seconds_ = 0;      // in training steps and waiting for batches, this process
+  std::int64_t events_ = 0;      // trained on by all ranks, this process
+  double logged_seconds_ = 0;    // step_seconds_ and events_ at the last log line
+  std::int64_t logged_events_ = 0;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace seqrank
