@@ -21,7 +21,7 @@ void running_attention_backward(Context& ctx, Tensor& dscore_N, Tensor& dv_ND, c
                                 const Tensor& score_N, const Tensor& v_ND, const Tensor& offset_B1);
 
 // c_ND and lse_N (log of the sum of exp of the scores) are written. k, q: [N, A]; w_A; act: tanh or
-// relu.
+// relu, any other aborts.
 void query_attention(Context& ctx, Activation act, Tensor& c_ND, Tensor& lse_N, const Tensor& k_NA,
                      const Tensor& q_NA, const Tensor& w_A, const Tensor& v_ND,
                      const Tensor& offset_B1);
@@ -30,5 +30,14 @@ void query_attention_backward(Context& ctx, Activation act, Tensor& dk_NA, Tenso
                               Tensor& dw_A, Tensor& dv_ND, const Tensor& dc_ND, const Tensor& c_ND,
                               const Tensor& lse_N, const Tensor& k_NA, const Tensor& q_NA,
                               const Tensor& w_A, const Tensor& v_ND, const Tensor& offset_B1);
+
+// To look at: the weights with which event n = first + J - 1 sees the events [first, n] of its
+// sequence, which begins at `first`. a_J is written; the other operands are what forward read and
+// wrote.
+void running_attention_weights(Context& ctx, Tensor& a_J, const Tensor& max_N, const Tensor& sum_N,
+                               const Tensor& score_N, std::int64_t first);
+void query_attention_weights(Context& ctx, Activation act, Tensor& a_J, const Tensor& lse_N,
+                             const Tensor& k_NA, const Tensor& q_NA, const Tensor& w_A,
+                             std::int64_t first);
 
 }  // namespace seqrank
