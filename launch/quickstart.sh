@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# From a fresh clone to recommendations: installs, builds, fetches MovieLens-100K, prepares, trains
+# on two ranks, evaluates beside two baselines, recommends films to three people. Under ten minutes
+# on two cores. Everything it makes is in build/ and runs/quickstart/.
+#   launch/quickstart.sh            from the newest state of runs/quickstart (resumes)
+#   launch/quickstart.sh --fresh    forgets runs/quickstart first
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+out=runs/quickstart
+mkdir -p "$out"
+if [[ ${1:-} == --fresh ]]; then rm -rf "$out" && mkdir -p "$out"; fi
+
+say() { printf '\n== %s\n' "$*"; }
+
+say "1/6 packages"
+launch/setup.sh
+
+say "2/6 build"
+[[ -f build/cpu/build.ninja ]] || cmake --preset cpu >"$out/configure.log" || {
+  cat "$out/configure.log"
+  exit 1
+}
+cmake --build build/cpu --target seqrank
+seqrank="$root/build/cpu/launch/seqrank"
+
+# mpirun refuses to start as root unless told twice; in a container root is the ordinary user.
+if [[ $(id -u) == 0 ]]; then
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+# --bind-to none: with two ranks mpirun would pin each to one core and its threads with it.
+# --oversubscribe: so that it also works on a machine with one core.
+mpirun2=(mpirun -q -np 2 --bind-to none --oversubscribe)
+
+say "3/6 data"
+fetched=no
+if [[ -s $out/ml-100k.inter && -s $out/ml-100k.item ]]; then
+  echo "MovieLens-100K is there already"
+  fetched=yes
+elif python3 launch/fetch_ml_100k.py "$out"; then
+  fetched=yes
+fi
+
+if [[ $fetched == yes ]]; then
+  data=$out/ml-100k.h5
+  users=1,42,800
+  "$seqrank" prepare --input="$out/ml-100k.inter" --user=user_id --item=item_id --time=timestamp \
+    --titles="$out/ml-100k.item" --titles-item=item_id --titles-title=movie_title --output="$data"
+else
+  echo "No network, or no MovieLens-100K behind it: going on with synthetic data instead."
+  data=$out/synth.h5
+  users=1,42,800
+  "$seqrank" synth --items=1000 --sequences=2000 --length=50 --seed=7 --output="$data"
+fi
+
+say "4/6 training on two ranks"
+"${mpirun2[@]}" "$seqrank" train --config=launch/configs/quickstart.ini --data="$data" \
+  --run="$out/run"
+
+say "5/6 how good it is, beside two baselines"
+"$seqrank" evaluate --run="$out/run" --data="$data" --baselines=popularity,markov \
+  --json="$out/eval.json"
+
+say "6/6 what three people might like next"
+"$seqrank" recommend --run="$out/run" --data="$data" --users="$users" --k=5
+
+cat <<END
+== Done. What was made:
+  $data          the data set           build/cpu/launch/seqrank inspect $data
+  $out/run       the run                build/cpu/launch/seqrank inspect $out/run
+  $out/eval.json the numbers above
+
+What to try next:
+  build/cpu/launch/seqrank recommend --run=$out/run --data=$data --users=7 --k=20
+  build/cpu/launch/seqrank train --help
+  build/cpu/launch/seqrank train --config=launch/configs/quickstart.ini --data=$data \\
+    --run=runs/gru --model.cell=gru
+  tests/run.sh
+END

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Installs, builds and runs all tests.
+#   tests/run.sh                 preset cpu
+#   tests/run.sh cpu asan tsan   these presets, one after another
+# Environment: SEQRANK_JOBS = parallel jobs (default: processors), SEQRANK_TEST_DATA = folder of real
+# data sets. Ends with the counts over all presets; exit 1 if a test failed, another code if
+# something could not be built.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+jobs=${SEQRANK_JOBS:-$(nproc)}
+presets=("${@:-cpu}")
+passed=0 failed=0 skipped=0
+
+launch/setup.sh
+
+# What ctest runs under a preset. asan: everything that needs no launcher, whose processes ASan's
+# leak check cannot follow. tsan: ranks as threads and the loader; it cannot see inside MPI.
+selection() {
+  case $1 in
+    asan) echo "-L L0" ;;
+    tsan) echo "-L L0 -R Thread|Rank|Loader|Stream|Exchange" ;;
+    *) echo "-L L0|L1" ;;
+  esac
+}
+
+count() { # count JUNIT-FILE ATTRIBUTE
+  grep -o -m1 " $2=\"[0-9]*\"" "$1" | head -1 | grep -o '[0-9]*'
+}
+
+for preset in "${presets[@]}"; do
+  echo "== $preset: configure and build"
+  cmake --preset "$preset" >"/tmp/seqrank-configure.$$" 2>&1 || {
+    cat "/tmp/seqrank-configure.$$"
+    exit 2
+  }
+  rm -f "/tmp/seqrank-configure.$$"
+  cmake --build --preset "$preset" -j "$jobs"
+
+  echo "== $preset: tests ($(selection "$preset"))"
+  junit=$PWD/build/$preset/tests.xml
+  rm -f "$junit"
+  # TSan reports what OpenMP's own barriers order, which it cannot see: one thread.
+  threads=() && [[ $preset == tsan ]] && threads=(env OMP_NUM_THREADS=1)
+  # shellcheck disable=SC2046  # words of the selection are arguments
+  "${threads[@]}" ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --no-tests=error \
+    --output-junit "$junit" $(selection "$preset") || true
+  [[ -s $junit ]] || {
+    echo "$preset: ctest gave no results" >&2
+    exit 2
+  }
+  tests=$(count "$junit" tests)
+  bad=$(count "$junit" failures)
+  left=$(($(count "$junit" skipped) + $(count "$junit" disabled)))
+  passed=$((passed + tests - bad - left))
+  failed=$((failed + bad))
+  skipped=$((skipped + left))
+done
+
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))
