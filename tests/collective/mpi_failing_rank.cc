@@ -1,0 +1,60 @@
+// A job in which rank 1 does something wrong, as main() would meet it; its
+// exit code and lines are what the tests look at.
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <stdexcept>
+#include <string>
+
+#include "collective/mpi.h"
+
+namespace seqrank {
+namespace {
+
+// Rank 0 goes on into collectives that rank 1 never makes.
+void work(Communicator& ranks, const std::string& fault) {
+  Arena arena;
+  Tensor x(arena, DType::f32, {100000}, Tag::workspace);
+  for (float& value : x.span<float>()) value = 1;
+  ranks.all_reduce(x, Reduce::sum);
+  ranks.stream().synchronize();
+  if (ranks.rank() == 1) {
+    auto part = ranks.split(0, 0);
+    if (fault == "throw") throw Error(ErrorKind::data, "no such file");
+    if (fault == "in_flight") {  // unwinds a communicator and tensors that are in use
+      Arena local;
+      Tensor y(local, DType::f32, {100000}, Tag::workspace);
+      part->all_reduce(y, Reduce::sum);
+      throw Error(ErrorKind::data, "no such file");
+    }
+    if (fault == "mismatch") ranks.all_gather(x);
+    ranks.stream().synchronize();
+  } else {
+    auto part = ranks.split(0, 0);
+    ranks.all_reduce(x, Reduce::sum);
+    ranks.stream().synchronize();
+    ranks.barrier();
+  }
+}
+
+}  // namespace
+}  // namespace seqrank
+
+int main(int, char** argv) {
+  const std::string fault = argv[1];
+  if (fault == "unwound_world") {
+    try {
+      const auto ranks = seqrank::make_mpi_communicator();
+      seqrank::work(*ranks, "throw");
+    } catch (const seqrank::Error&) {
+      return 99;  // not reached: the world's destructor ended the job
+    }
+  }
+  const auto ranks = seqrank::make_mpi_communicator();
+  try {
+    seqrank::work(*ranks, fault);
+  } catch (const seqrank::Error& error) {
+    fmt::print(stderr, "rank {}: {}\n", ranks->rank(), error.what());
+    ranks->abort(error.what(), error.exit_code());
+  }
+}
