@@ -10,6 +10,13 @@
 
 namespace seqrank::cpu {
 
+// One compiled copy of the work, for one thread and for many: inlined twice, the two could round
+// differently.
+template <class F>
+[[gnu::noipa]] void run_piece(F& f, std::int64_t begin, std::int64_t end) {
+  f(begin, end);
+}
+
 // Calls f(begin, end) on pieces that cover [0, n) without overlap. `grain`: the least number of
 // elements worth a thread. f must not throw. Which thread gets which piece depends on the number of
 // threads: results must not.
@@ -19,11 +26,11 @@ void parallel_for(Context& ctx, std::int64_t n, std::int64_t grain, F&& f) {
   const std::int64_t worth = (n + grain - 1) / grain;
   const int threads = static_cast<int>(std::min<std::int64_t>(ctx.threads(), worth));
   if (threads <= 1) {
-    f(std::int64_t{0}, n);
+    run_piece(f, 0, n);
     return;
   }
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int t = 0; t < threads; ++t) f(n * t / threads, n * (t + 1) / threads);
+  for (int t = 0; t < threads; ++t) run_piece(f, n * t / threads, n * (t + 1) / threads);
 }
 
 }  // namespace seqrank::cpu

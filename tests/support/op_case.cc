@@ -12,7 +12,8 @@ namespace {
 
 constexpr double kDifferenceTolerance = 1e-7;
 constexpr double kStep = 1e-3;  // fourth-order differences: error about kStep^4, rounding 1e-13
-constexpr std::int64_t kTried = 64;
+constexpr std::int64_t kTried = 64;      // of an input; fewer of large ones,
+constexpr std::int64_t kWork = 1 << 15;  // since each try runs the whole reference four times
 constexpr double kLeastScale = 0.1;
 
 double max_abs(const std::vector<double>& values) {
@@ -180,7 +181,9 @@ void OpCase::check_differences() {
     if (entry.role != Role::differentiable) continue;
     const std::vector<double>& gradient = result["d" + entry.name];
     const std::int64_t n = entry.shape.numel();
-    const std::int64_t stride = std::max<std::int64_t>(1, n / kTried);
+    const std::int64_t tried =
+        std::clamp<std::int64_t>(kWork / std::max<std::int64_t>(1, n), 4, kTried);
+    const std::int64_t stride = std::max<std::int64_t>(1, n / tried);
     const double scale = std::max(kLeastScale, max_abs(gradient));
     Values moved = start_values();
     for (std::int64_t i = 0; i < n; i += stride) {

@@ -22,7 +22,8 @@
 // that are expected to be still in the sum. Several run() calls, say one with y aliasing x, are all
 // compared. check() reports through GoogleTest:
 //   1. reference_backward against central differences of sum(dy * y) by reference: 1e-7 of the
-//      largest gradient of that tensor (at most 64 elements of each input are tried);
+//      largest gradient of that tensor (at most 64 elements of each input are tried, fewer of large
+//      ones);
 //   2. every run, with 1 and 2 threads, every output and gradient: 1e-5 of the largest value.
 // Where a tensor is tiny throughout, "largest" is taken as 0.1. Threads: 1 alone under TSan.
 #pragma once
@@ -33,6 +34,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/context.h"
@@ -43,7 +45,7 @@ namespace seqrank {
 template <class T>
 class Named {  // by name; an unknown name fails loudly
  public:
-  T& operator[](const std::string& name) {
+  T& operator[](std::string_view name) {
     auto found = entries_.find(name);
     SR_CHECK(found != entries_.end(), ErrorKind::usage, "the case has no tensor \"{}\"", name);
     return found->second;
@@ -51,7 +53,7 @@ class Named {  // by name; an unknown name fails loudly
   void set(const std::string& name, T value) { entries_[name] = std::move(value); }
 
  private:
-  std::map<std::string, T> entries_;
+  std::map<std::string, T, std::less<>> entries_;
 };
 
 // Every input, output, gradient, as doubles; integer inputs as well (they are exact).
