@@ -1,0 +1,187 @@
+// Training batches. What a step holds is computed from lengths alone, so every rank knows the whole
+// global batch without a message and reads only its own part of it.
+#include "data/loader.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "backend/check.h"
+#include "data/sample_order.h"
+#include "data/windows.h"
+
+namespace seqrank {
+
+const char* split_name(Split split) {
+  switch (split) {
+    case Split::train:
+      return "train";
+    case Split::validation:
+      return "validation";
+    case Split::test:
+      return "test";
+  }
+  SR_ASSERT(false, "split {}", static_cast<int>(split));
+}
+
+struct TrainLoader::Impl {
+  Impl(const Dataset& data, Arena& batch_arena, const LoaderOptions& loader_options)
+      : dataset(data),
+        arena(batch_arena),
+        options(loader_options),
+        windows(data, loader_options.max_length),
+        order(loader_options.seed, windows.count()) {}
+
+  std::int64_t steps_per_epoch() const {
+    return (windows.count() + options.global_batch - 1) / options.global_batch;
+  }
+  Batch make(std::int64_t step) const;
+  void run();
+
+  const Dataset& dataset;
+  Arena& arena;
+  const LoaderOptions options;
+  const TrainingWindows windows;
+  const SampleOrder order;
+
+  // The reading thread makes batches next_to_make, ... in order into `ready`, at most
+  // options.prefetch of them. seek() starts a new generation; a batch of an older one is dropped.
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<Batch> ready;
+  std::exception_ptr failure;
+  std::int64_t next_to_make = 0;
+  std::int64_t generation = 0;
+  bool stopping = false;
+  double wait_seconds = 0;
+  std::thread thread;
+};
+
+Batch TrainLoader::Impl::make(std::int64_t step) const {
+  const std::int64_t epoch = step / steps_per_epoch();
+  const std::int64_t begin = step % steps_per_epoch() * options.global_batch;
+  const std::int64_t end = std::min(begin + options.global_batch, windows.count());
+  std::vector<Window> all;
+  std::vector<std::int64_t> events;
+  for (std::int64_t place = begin; place < end; ++place) {
+    all.push_back(windows.at(order.sample_at(epoch, place)));
+    events.push_back(all.back().events);
+  }
+  const std::vector<int> rank_of = assign_ranks(events, options.world);
+  std::vector<Window> mine;
+  std::vector<std::int64_t> places;
+  std::int64_t global_events = 0;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    global_events += events[i];
+    if (rank_of[i] != options.rank) continue;
+    mine.push_back(all[i]);
+    places.push_back(epoch * windows.count() + begin + static_cast<std::int64_t>(i));
+  }
+  Batch batch = pack_inputs(dataset, arena, mine);
+  batch.target_N = pack_targets(dataset, arena, mine);
+  std::copy(places.begin(), places.end(), batch.place_B.span<std::int64_t>().begin());
+  batch.global_events = global_events;
+  batch.global_targets = global_events;  // every input has an event that follows it
+  return batch;
+}
+
+void TrainLoader::Impl::run() {
+  std::unique_lock lock(mutex);
+  for (;;) {
+    changed.wait(lock, [this] {
+      return stopping || (!failure && ready.size() < static_cast<std::size_t>(options.prefetch));
+    });
+    if (stopping) return;
+    const std::int64_t step = next_to_make, made_for = generation;
+    lock.unlock();
+    Batch batch;
+    std::exception_ptr error;
+    try {
+      batch = make(step);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    lock.lock();
+    if (made_for != generation) continue;
+    if (error) {
+      failure = error;
+    } else {
+      ready.push_back(std::move(batch));
+      ++next_to_make;
+    }
+    changed.notify_all();
+  }
+}
+
+TrainLoader::TrainLoader(const Dataset& dataset, Arena& arena, const LoaderOptions& options) {
+  SR_CHECK(options.global_batch >= 1, ErrorKind::usage, "batch is {}; it must be at least 1",
+           options.global_batch);
+  SR_CHECK(options.max_length >= 1, ErrorKind::usage,
+           "the longest sample is {} events; it must be at least 1", options.max_length);
+  SR_CHECK(options.prefetch >= 1, ErrorKind::usage, "prefetch is {}; it must be at least 1",
+           options.prefetch);
+  SR_ASSERT(options.world >= 1 && options.rank >= 0 && options.rank < options.world,
+            "rank {} of {}", options.rank, options.world);
+  impl_ = std::make_unique<Impl>(dataset, arena, options);
+  SR_CHECK(impl_->windows.count() > 0, ErrorKind::data,
+           "{}: has nothing to train on: no sequence has two events before its validation and test "
+           "targets",
+           dataset.path());
+  impl_->thread = std::thread([this] { impl_->run(); });
+}
+
+TrainLoader::~TrainLoader() {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->stopping = true;
+  }
+  impl_->changed.notify_all();
+  impl_->thread.join();
+}
+
+std::int64_t TrainLoader::samples() const {
+  return impl_->windows.count();
+}
+
+std::int64_t TrainLoader::steps_per_epoch() const {
+  return impl_->steps_per_epoch();
+}
+
+void TrainLoader::seek(std::int64_t step) {
+  SR_ASSERT(step >= 0, "step {}", step);
+  {
+    const std::lock_guard lock(impl_->mutex);
+    ++impl_->generation;
+    impl_->next_to_make = step;
+    impl_->ready.clear();
+    impl_->failure = nullptr;
+  }
+  impl_->changed.notify_all();
+}
+
+Batch TrainLoader::next() {
+  std::unique_lock lock(impl_->mutex);
+  if (impl_->ready.empty() && !impl_->failure) {
+    const auto start = std::chrono::steady_clock::now();
+    impl_->changed.wait(lock, [this] { return !impl_->ready.empty() || impl_->failure; });
+    impl_->wait_seconds +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  if (impl_->ready.empty()) std::rethrow_exception(impl_->failure);
+  Batch batch = std::move(impl_->ready.front());
+  impl_->ready.pop_front();
+  lock.unlock();
+  impl_->changed.notify_all();
+  return batch;
+}
+
+double TrainLoader::wait_seconds() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->wait_seconds;
+}
+
+}  // namespace seqrank

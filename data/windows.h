@@ -1,0 +1,50 @@
+// How sequences are cut into training samples, as arithmetic on lengths, and the packing of chosen
+// windows into tensors. Shared by training, evaluation and recommending; reads no target by itself.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend/arena.h"
+#include "data/batch.h"
+#include "data/dataset.h"
+
+namespace seqrank {
+
+// Events [begin, begin + events) of the file, all of one sequence; inputs of a model.
+struct Window {
+  std::int64_t sequence = 0;
+  std::int64_t begin = 0;
+  std::int64_t events = 0;
+};
+
+// Events of a sequence of this length that are for training (protocol p1).
+inline std::int64_t training_events(std::int64_t length) {
+  return length >= 3 ? length - 2 : length;
+}
+
+// The training windows of all sequences, numbered in file order. Keeps one number for 64 sequences.
+class TrainingWindows {
+ public:
+  TrainingWindows(const Dataset& dataset, std::int64_t max_length);
+  std::int64_t count() const { return before_.back(); }
+  // The inputs of a window; its targets are the same events one further on.
+  Window at(std::int64_t window) const;
+
+ private:
+  std::int64_t windows_of(std::int64_t sequence) const;
+
+  const Dataset& dataset_;
+  std::int64_t max_length_;
+  std::vector<std::int64_t> before_;  // windows before sequence 64 i; the last entry: all
+};
+
+// Everything of a Batch that follows from its windows: inputs, offsets, order, last events.
+// place_B is left to the caller; target_N and the global counts are, too. Tensors are in host
+// memory (the arena's), tag batch.
+Batch pack_inputs(const Dataset& dataset, Arena& arena, std::span<const Window> windows);
+// The events that follow each input, which must be in the file and in the same sequence. i32 [N]
+Tensor pack_targets(const Dataset& dataset, Arena& arena, std::span<const Window> windows);
+
+}  // namespace seqrank
