@@ -11,19 +11,29 @@
 #include <limits>
 #include <vector>
 
+#include "backend/cpu/exp_row.h"
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/parallel.h"
-#include "backend/cpu/vector_math.h"
 
 namespace seqrank::cpu {
 namespace {
 
-constexpr std::int64_t kBlockRows = 64;
+// Rows of a block: many, so that the table is read from far away seldom; fewer where the catalogue
+// is large, since a block's logits are all held until their sums are known.
+constexpr std::int64_t kMostRows = 128;
+constexpr std::int64_t kLeastRows = 32;
+constexpr std::int64_t kLogitBytes = 16 << 20;
 constexpr std::int64_t kTileItems = 2048;  // a tile's logits, table and gradient fit 2 MiB of L2
 constexpr std::int64_t kLine = 16;         // floats in a cache line
 // The table's gradient is summed over this many groups of rows, each on its own, so that 1, 2 and
 // 4 threads give the same bits.
 constexpr std::int64_t kGroups = 4;
+constexpr std::int64_t kGroupRows = 256;  // at least: each group costs an addition of V x D
+
+std::int64_t block_rows(std::int64_t items) {
+  const std::int64_t fit = kLogitBytes / (items * sizeof(float)) / kLine * kLine;
+  return std::clamp(fit, kLeastRows, kMostRows);
+}
 
 std::int64_t round_up(std::int64_t n, std::int64_t unit) {
   return (n + unit - 1) / unit * unit;
@@ -51,7 +61,7 @@ struct Problem {
   const float* bias_V;  // or null
   const std::int32_t* target_N;
   float* dh_ND;
-  std::int64_t rows, depth;
+  std::int64_t rows, depth, block;
   Tiling tiling;
   double scale, temperature, smoothing;
   bool bias_gradient;
@@ -66,15 +76,15 @@ struct Problem {
 struct Scratch {
   Scratch(Context& ctx, const Problem& p)
       : exp_tiles(
-            ctx.empty(DType::f32, {p.tiling.count, kBlockRows, p.tiling.stride}, Tag::workspace)),
+            ctx.empty(DType::f32, {p.tiling.count, p.block, p.tiling.stride}, Tag::workspace)),
         gradient_tiles(ctx.empty(DType::f32, {p.tiling.count, p.tile_rows(), p.tiling.stride},
                                  Tag::workspace)),
-        factor(ctx.empty(DType::f32, {p.tiling.count, kBlockRows}, Tag::workspace)),
-        scaled_h(ctx.empty(DType::f32, {kBlockRows, p.depth}, Tag::workspace)),
-        through(ctx.empty(DType::f32, {kBlockRows, p.depth}, Tag::workspace)) {}
+        factor(ctx.empty(DType::f32, {p.tiling.count, p.block}, Tag::workspace)),
+        scaled_h(ctx.empty(DType::f32, {p.block, p.depth}, Tag::workspace)),
+        through(ctx.empty(DType::f32, {p.block, p.depth}, Tag::workspace)) {}
 
   float* exp_tile(const Problem& p, std::int64_t tile) {
-    return exp_tiles.data<float>() + tile * kBlockRows * p.tiling.stride;
+    return exp_tiles.data<float>() + tile * p.block * p.tiling.stride;
   }
   float* gradient_tile(const Problem& p, std::int64_t tile) {
     return gradient_tiles.data<float>() + tile * p.tile_rows() * p.tiling.stride;
@@ -101,22 +111,12 @@ void transpose_tile(const Problem& p, std::int64_t tile, float* to) {
   }
 }
 
-// exp_n[i] = e^(exp_n[i] - row.largest), with row.largest and row.sum brought up to date.
-// n is a multiple of kLine.
-void exponentiate(float* __restrict exp_n, std::int64_t n, Row& row) {
-  float largest = row.largest;
-#pragma omp simd reduction(max : largest)
-  for (std::int64_t i = 0; i < n; ++i) largest = exp_n[i] > largest ? exp_n[i] : largest;
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float e = fast_exp(exp_n[i] - largest);
-    exp_n[i] = e;
-    sum += e;
-  }
+// Logits to e^(logit - row.largest), with row.largest and row.sum brought up to date.
+void exponentiate(float* logits, std::int64_t n, Row& row) {
+  const float largest = largest_of_row(logits, n, row.largest);
   if (largest > row.largest) row.sum *= std::exp(double{row.largest} - largest);
   row.largest = largest;
-  row.sum += sum;
+  row.sum += exponentiate_row(logits, n, largest);
 }
 
 // Logits of a tile for the rows from `first`, and what becomes of them.
@@ -139,7 +139,7 @@ void forward_tile(const Problem& p, Scratch& s, std::int64_t first, std::int64_t
     if (target >= 0 && target < columns) rows[r].target = row[target];
     std::fill(row + columns, row + whole, -std::numeric_limits<float>::infinity());
     exponentiate(row, whole, rows[r]);
-    s.factor.data<float>()[tile * kBlockRows + r] = rows[r].largest;
+    s.factor.data<float>()[tile * p.block + r] = rows[r].largest;
   }
 }
 
@@ -151,7 +151,7 @@ void backward_tile(const Problem& p, Scratch& s, std::int64_t first, std::int64_
   const std::int64_t n = static_cast<std::int64_t>(rows.size()), depth = p.depth;
   const float* const exp = s.exp_tile(p, tile);
   float* const gradient = s.gradient_tile(p, tile);
-  float* const factor = s.factor.data<float>() + tile * kBlockRows;
+  float* const factor = s.factor.data<float>() + tile * p.block;
   float* const scaled_h = s.scaled_h.data<float>();
   float* const through = s.through.data<float>();
   gemm(n, depth, columns, 1, {exp, stride}, {p.table_VD + p.tiling.begin(tile) * depth, depth}, 0,
@@ -198,9 +198,9 @@ double finish_rows(const Problem& p, std::int64_t first, std::span<const Row> ro
 // Rows [begin, end): dh written, the table's gradient left in s.gradient_tiles. Returns the loss.
 double run_group(const Problem& p, Scratch& s, std::int64_t begin, std::int64_t end) {
   double loss = 0;
-  for (std::int64_t first = begin; first < end; first += kBlockRows) {
-    std::array<Row, kBlockRows> block{};
-    const std::span rows(block.data(), std::min(kBlockRows, end - first));
+  for (std::int64_t first = begin; first < end; first += p.block) {
+    std::array<Row, kMostRows> block{};
+    const std::span rows(block.data(), std::min(p.block, end - first));
     for (std::int64_t t = 0; t < p.tiling.count; ++t) forward_tile(p, s, first, t, rows);
     for (std::int64_t t = 0; t < p.tiling.count; ++t)
       backward_tile(p, s, first, t, rows, first == begin ? 0.0f : 1.0f);
@@ -274,6 +274,7 @@ void softmax_cross_entropy(Context& ctx, Tensor& loss_1, Tensor& dh_ND, Tensor& 
       .dh_ND = dh_ND.data<float>(),
       .rows = rows,
       .depth = depth,
+      .block = block_rows(items),
       .tiling = tiling,
       .scale = scale,
       .temperature = options.temperature,
@@ -298,8 +299,8 @@ void softmax_cross_entropy(Context& ctx, Tensor& loss_1, Tensor& dh_ND, Tensor& 
     transpose_tile(p, t, p.table_tiles.data<float>() + t * depth * tiling.stride);
   });
 
-  const std::int64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
-  const std::int64_t groups = std::min(blocks, std::max<std::int64_t>(kGroups, ctx.threads()));
+  const std::int64_t groups = std::clamp<std::int64_t>(
+      rows / kGroupRows, 1, std::max<std::int64_t>(kGroups, ctx.threads()));
   const std::int64_t at_once = std::min<std::int64_t>(groups, ctx.threads());
   std::vector<Scratch> scratch;
   for (std::int64_t i = 0; i < at_once; ++i) scratch.emplace_back(ctx, p);

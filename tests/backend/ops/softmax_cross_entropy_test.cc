@@ -107,14 +107,14 @@ SEQRANK_OP_TEST(SoftmaxCrossEntropy, MatchesReference) {
 
 // Rows beyond one block, and beyond one group of blocks; the last block is short.
 SEQRANK_OP_TEST(SoftmaxCrossEntropy, JoinsBlocksOfRows) {
-  for (const Case& c : {Case{64, 9, 2}, Case{65, 9, 2}, Case{300, 11, 3, 0.1f, 0.5f}})
+  for (const Case& c : {Case{128, 9, 2}, Case{129, 9, 2}, Case{600, 11, 3, 0.1f, 0.5f}})
     check(c, device);
 }
 
 // Items beyond one tile; the last tile is short. Gradients are stated as plain results, which are
 // not checked by central differences: those take minutes here, and are done above.
 SEQRANK_OP_TEST(SoftmaxCrossEntropy, JoinsTilesOfItems) {
-  for (const Case& c : {Case{3, 2049, 2}, Case{70, 4101, 3, 0.1f, 0.5f}}) {
+  for (const Case& c : {Case{3, 2049, 2}, Case{140, 4101, 3, 0.1f, 0.5f}}) {
     OpCase op(describe(c), device);
     op.constant("h", {c.n, c.d}, -3, 3).constant("table", {c.v, c.d}, -3, 3);
     op.constant("bias", {c.v}).integers("target", {c.n}, c.v).loss("loss");
@@ -221,8 +221,8 @@ TEST(SoftmaxCrossEntropy, WorkspaceDoesNotGrowWithRows) {
     return ctx.arena().peak_bytes(Tag::workspace);
   };
   EXPECT_EQ(peak(2000, 500, 4), peak(500, 500, 4));
-  // Logits of a block, the table once more, its gradient once more; rounding of sizes.
-  EXPECT_LT(peak(500, 20000, 8), (8u << 20) + 3 * 20000 * 9 * sizeof(float));
+  // Logits of a block, the table once more, its gradient once more; a fifth for rounding of sizes.
+  EXPECT_LT(peak(200, 60000, 2), 1.2 * ((16 << 20) + 60000 * (2 + 3) * sizeof(float)));
 }
 
 TEST(SoftmaxCrossEntropy, SameBitsForOneAndTwoThreads) {
@@ -230,10 +230,10 @@ TEST(SoftmaxCrossEntropy, SameBitsForOneAndTwoThreads) {
   GTEST_SKIP() << "ThreadSanitizer cannot see OpenMP's barriers";
 #endif
   Context one(Device::cpu, 1);
-  const Results a = run_synthetic(one, 500, 2500, 8);
+  const Results a = run_synthetic(one, 1100, 2500, 8);
   Context two(Device::cpu, 2);
   for (int repeat = 0; repeat < 3; ++repeat) {
-    const Results b = run_synthetic(two, 500, 2500, 8);
+    const Results b = run_synthetic(two, 1100, 2500, 8);
     EXPECT_EQ(get_values(a.loss), get_values(b.loss));
     EXPECT_EQ(get_values(a.dh), get_values(b.dh));
     EXPECT_EQ(get_values(a.dtable), get_values(b.dtable));
