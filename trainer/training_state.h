@@ -1,0 +1,56 @@
+// What a checkpoint holds besides tensors, and the piece of a tensor that one rank holds. Plain
+// values: nothing here reads, writes or communicates.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/tensor.h"
+
+namespace seqrank {
+
+// The same on all ranks; of a save, rank 0's is written. Every value comes back bitwise.
+struct TrainingState {
+  std::int64_t step = 0;  // updates done; with the seed and the configuration, the data position
+  std::int64_t skipped_steps = 0;  // of these, left out because something was not finite
+  std::uint64_t seed = 0;
+  std::int64_t best_step = -1;  // of the best validation so far; -1 = none yet
+  double best_value = -std::numeric_limits<double>::infinity();
+  std::int64_t evaluations_without_gain = 0;  // early stopping
+  std::int64_t metrics_bytes = 0;             // length of metrics.jsonl at this step
+  std::string dataset_fingerprint;
+  std::map<std::string, std::string> config;  // resolved options, "model.width" -> "64"; UTF-8
+};
+
+// Elements [begin, end) of a global tensor flattened to `total` elements.
+struct TensorPiece {
+  std::string name;  // "rnn.0.w_x/weight", ".../m", ".../v"; once a rank
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  std::int64_t total = 0;
+  Tensor data;  // f32, end - begin elements, host
+};
+
+struct TensorTotal {
+  std::string name;
+  std::int64_t total = 0;
+};
+
+// One row of the table that refuses a checkpoint or a run folder.
+struct Difference {
+  std::string what;   // "model.width"
+  std::string saved;  // "64"; "-" where it is absent
+  std::string now;
+};
+std::string difference_table(std::span<const Difference> differences);  // a line each, aligned
+
+// `saved` and `now` at the given keys; a key absent on both sides is equal.
+std::vector<Difference> config_differences(const std::map<std::string, std::string>& saved,
+                                           const std::map<std::string, std::string>& now,
+                                           std::span<const std::string> keys);
+
+}  // namespace seqrank
