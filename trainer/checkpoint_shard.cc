@@ -146,10 +146,9 @@ void read_shard(const std::string& path, const ShardRecord& shard, std::span<Ten
       if (std::max(piece.begin, it->second->begin) < std::min(piece.end, it->second->end))
         takers.push_back(it->second);
     if (takers.empty()) continue;
-    if (file.descriptor() < 0) {
-      file = File(path, kReadFlags);
-      block.resize(kIoBlock);
-    }
+    if (file.descriptor() < 0) file = File(path, kReadFlags);
+    const std::size_t bytes = std::min(kIoBlock, static_cast<std::size_t>(piece.bytes()));
+    if (block.size() < bytes) block.resize(bytes);
     read_piece(file, piece, takers, block);
   }
 }
