@@ -1,0 +1,331 @@
+// What every transport must do. Expected values come from formulas in (rank, element), never from
+// another collective. Plain functions: compiled once, whatever the number of transports.
+#include "tests/collective/communicator_suite.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "backend/check.h"
+
+namespace seqrank {
+namespace {
+
+// Small whole numbers: sums are exact in every type, differ by rank and place, some are negative.
+template <class T>
+T element(int rank, std::int64_t i) {
+  return static_cast<T>((i * 7 + rank * 13 + i * rank) % 101 - 40);
+}
+
+template <class T>
+T reduced(int size, std::int64_t i, Reduce op) {
+  T result = element<T>(0, i);
+  for (int r = 1; r < size; ++r) {
+    const T next = element<T>(r, i);
+    if (op == Reduce::sum) result += next;
+    if (op == Reduce::max) result = std::max(result, next);
+    if (op == Reduce::min) result = std::min(result, next);
+  }
+  return result;
+}
+
+template <class T>
+Tensor filled(Arena& arena, std::int64_t n, int rank) {
+  Tensor x(arena, DTypeOf<T>::value, {n}, Tag::workspace);
+  for (std::int64_t i = 0; i < n; ++i) x.data<T>()[i] = element<T>(rank, i);
+  return x;
+}
+
+// None, fewer than ranks, odd, not divisible by 2, 3, 4, and more than a piece of 1 MB.
+const std::vector<std::int64_t> kSizes = {0, 1, 2, 3, 7, 64, 1001, 300007};
+const std::vector<Reduce> kReduces = {Reduce::sum, Reduce::max, Reduce::min};
+bool worth_testing(std::int64_t n, Reduce op) {
+  return n < 5000 || op == Reduce::sum;
+}
+
+// body(T{}) for each type that can be reduced.
+template <class F>
+void for_each_type(F&& body) {
+  body(float{});
+  body(double{});
+  body(std::int32_t{});
+  body(std::int64_t{});
+}
+
+}  // namespace
+
+void check_all_reduce(Communicator& ranks) {
+  for_each_type([&]<class T>(T) {
+    for (Reduce op : kReduces) {
+      for (std::int64_t n : kSizes) {
+        if (!worth_testing(n, op)) continue;
+        Arena arena;
+        Tensor x = filled<T>(arena, n, ranks.rank());
+        ranks.all_reduce(x, op);
+        ranks.stream().synchronize();
+        std::vector<T> expected(n);
+        for (std::int64_t i = 0; i < n; ++i) expected[i] = reduced<T>(ranks.size(), i, op);
+        ASSERT_TRUE(std::ranges::equal(x.span<T>(), expected))
+            << n << " elements of " << dtype_name(x.dtype()) << ", op " << static_cast<int>(op);
+      }
+    }
+  });
+}
+
+void check_reduce_scatter(Communicator& ranks) {
+  for_each_type([&]<class T>(T) {
+    for (Reduce op : kReduces) {
+      for (std::int64_t n : kSizes) {
+        if (!worth_testing(n, op)) continue;
+        Arena arena;
+        Tensor x = filled<T>(arena, n, ranks.rank());
+        ranks.reduce_scatter(x, op);
+        ranks.stream().synchronize();
+        const auto [begin, end] = Communicator::piece_range(n, ranks.rank(), ranks.size());
+        for (std::int64_t i = begin; i < end; ++i)
+          ASSERT_EQ(x.data<T>()[i], reduced<T>(ranks.size(), i, op))
+              << "element " << i << " of " << n << " " << dtype_name(x.dtype());
+      }
+    }
+  });
+}
+
+void check_all_gather(Communicator& ranks) {
+  for_each_type([&]<class T>(T) {
+    for (std::int64_t n : kSizes) {
+      Arena arena;
+      Tensor x = filled<T>(arena, n, ranks.rank());
+      ranks.all_gather(x);
+      ranks.stream().synchronize();
+      for (int r = 0; r < ranks.size(); ++r) {
+        const auto [begin, end] = Communicator::piece_range(n, r, ranks.size());
+        for (std::int64_t i = begin; i < end; ++i)
+          ASSERT_EQ(x.data<T>()[i], element<T>(r, i)) << "element " << i << " of " << n;
+      }
+    }
+  });
+}
+
+void check_broadcast(Communicator& ranks) {
+  for_each_type([&]<class T>(T) {
+    for (int root = 0; root < ranks.size(); ++root) {
+      for (std::int64_t n : kSizes) {
+        Arena arena;
+        Tensor x = filled<T>(arena, n, ranks.rank());
+        ranks.broadcast(x, root);
+        ranks.stream().synchronize();
+        for (std::int64_t i = 0; i < n; ++i)
+          ASSERT_EQ(x.data<T>()[i], element<T>(root, i)) << "element " << i << ", root " << root;
+      }
+    }
+  });
+}
+
+// Types that are moved but never reduced.
+void check_moves_bytes_and_halves(Communicator& ranks) {
+  for (DType type : {DType::u8, DType::bf16}) {
+    Arena arena;
+    Tensor x(arena, type, {101}, Tag::workspace);
+    auto* bytes = static_cast<std::uint8_t*>(x.raw());
+    std::fill_n(bytes, x.bytes(), static_cast<std::uint8_t>(ranks.rank() + 1));
+    ranks.all_gather(x);
+    ranks.stream().synchronize();
+    const std::size_t width = dtype_size(type);
+    for (int r = 0; r < ranks.size(); ++r) {
+      const auto [begin, end] = Communicator::piece_range(101, r, ranks.size());
+      for (std::size_t i = begin * width; i < end * width; ++i) ASSERT_EQ(bytes[i], r + 1);
+    }
+    ranks.broadcast(x, ranks.size() - 1);
+    ranks.stream().synchronize();
+    ASSERT_EQ(bytes[0], 1);
+  }
+}
+
+// Rank r sends (r + 2 q) % 4 * scale elements to rank q: some counts are zero, all differ.
+void check_all_to_all_v(Communicator& ranks) {
+  const auto count = [](int from, int to, std::int64_t scale) {
+    return (from + 2 * to) % 4 * scale;
+  };
+  for_each_type([&]<class T>(T) {
+    for (std::int64_t scale : {0, 1, 5, 40009}) {
+      std::vector<std::int64_t> send_counts, receive_counts;
+      std::vector<T> values, expected;
+      for (int r = 0; r < ranks.size(); ++r) {
+        send_counts.push_back(count(ranks.rank(), r, scale));
+        receive_counts.push_back(count(r, ranks.rank(), scale));
+        for (std::int64_t i = 0; i < send_counts[r]; ++i)
+          values.push_back(element<T>(ranks.rank() * 8 + r, i));
+        for (std::int64_t i = 0; i < receive_counts[r]; ++i)
+          expected.push_back(element<T>(r * 8 + ranks.rank(), i));
+      }
+      Arena arena;
+      const auto n_sent = static_cast<std::int64_t>(values.size());
+      const auto n_received = static_cast<std::int64_t>(expected.size());
+      Tensor sent(arena, DTypeOf<T>::value, {n_sent}, Tag::workspace);
+      Tensor received(arena, DTypeOf<T>::value, {n_received}, Tag::workspace);
+      std::ranges::copy(values, sent.data<T>());
+      ranks.all_to_all_v(received, receive_counts, sent, send_counts);
+      ranks.stream().synchronize();
+      ASSERT_TRUE(std::ranges::equal(received.span<T>(), expected)) << "scale " << scale;
+    }
+  });
+}
+
+void check_several_in_flight_before_waiting(Communicator& ranks) {
+  Arena arena;
+  std::vector<Tensor> buckets;
+  std::vector<Event> done;
+  for (int b = 0; b < 20; ++b) {
+    buckets.push_back(filled<float>(arena, 1000 + b, ranks.rank()));
+    if (b % 2 == 0) {
+      ranks.all_reduce(buckets.back(), Reduce::sum);
+    } else {
+      ranks.broadcast(buckets.back(), b % ranks.size());
+    }
+    done.push_back(ranks.stream().record());
+  }
+  for (int b = 19; b >= 0; --b) {
+    done[b].wait();
+    for (std::int64_t i = 0; i < 1000 + b; ++i) {
+      const float expected = b % 2 == 0 ? reduced<float>(ranks.size(), i, Reduce::sum)
+                                        : element<float>(b % ranks.size(), i);
+      ASSERT_EQ(buckets[b].data<float>()[i], expected) << "bucket " << b;
+    }
+  }
+}
+
+// Values whose sum depends on the order of addition: all ranks and both runs must take the same.
+void check_sums_are_bitwise_equal_on_all_ranks_and_run_to_run(Communicator& ranks) {
+  for (std::int64_t n : {5, 1001, 300007}) {
+    std::vector<float> first;
+    for (int run = 0; run < 2; ++run) {
+      Arena arena;
+      Tensor x(arena, DType::f32, {n}, Tag::workspace);
+      for (std::int64_t i = 0; i < n; ++i)
+        x.data<float>()[i] = 1.0f / static_cast<float>(1 + i % 977 + 3 * ranks.rank());
+      ranks.all_reduce(x, Reduce::sum);
+      ranks.stream().synchronize();
+      if (run == 0) first.assign(x.data<float>(), x.data<float>() + n);
+      ASSERT_TRUE(std::ranges::equal(x.span<float>(), first)) << n;
+      Tensor of_rank_0(arena, DType::f32, {n}, Tag::workspace);
+      std::ranges::copy(x.span<float>(), of_rank_0.data<float>());
+      ranks.broadcast(of_rank_0, 0);
+      ranks.stream().synchronize();
+      ASSERT_TRUE(std::ranges::equal(x.span<float>(), of_rank_0.span<float>())) << n;
+    }
+  }
+}
+
+void check_reads_what_compute_wrote_before_the_call(Communicator& ranks) {
+  Arena arena;
+  auto compute = make_worker_stream();
+  Tensor x(arena, DType::i32, {1}, Tag::workspace);
+  compute->enqueue([x]() mutable { *x.data<std::int32_t>() = 1; });
+  compute->synchronize();
+  ranks.all_reduce(x, Reduce::sum);
+  compute->wait(ranks.stream().record());
+  int seen = 0;
+  compute->enqueue([x, &seen]() mutable { seen = *x.data<std::int32_t>(); });
+  compute->synchronize();
+  ASSERT_EQ(seen, ranks.size());
+}
+
+void check_split_by_colour_orders_by_key(Communicator& ranks) {
+  const int colour = ranks.rank() % 2;
+  auto part = ranks.split(colour, -ranks.rank());
+  const int expected_size = (ranks.size() + 1 - colour) / 2;
+  ASSERT_EQ(part->size(), expected_size);
+  ASSERT_EQ(part->rank(), expected_size - 1 - ranks.rank() / 2);  // falling by the key
+  std::int64_t sum = 0;
+  for (int r = colour; r < ranks.size(); r += 2) sum += r;
+  ASSERT_EQ(part->all_reduce_value(std::int64_t{ranks.rank()}, Reduce::sum), sum);
+  auto alone = part->split(part->rank(), 0);
+  ASSERT_EQ(alone->size(), 1);
+  ASSERT_EQ(alone->all_reduce_value(2.5, Reduce::sum), 2.5);
+  // Calls on both, mixed, in one order.
+  ASSERT_EQ(ranks.all_reduce_value(std::int64_t{1}, Reduce::sum), ranks.size());
+  ASSERT_EQ(part->all_reduce_value(std::int64_t{1}, Reduce::sum), expected_size);
+}
+
+void check_split_keeps_the_order_of_ranks_for_equal_keys(Communicator& ranks) {
+  auto same = ranks.split(5, 0);
+  ASSERT_EQ(same->size(), ranks.size());
+  ASSERT_EQ(same->rank(), ranks.rank());
+  same->barrier();
+}
+
+void check_values(Communicator& ranks) {
+  const std::int64_t last = ranks.size() - 1;
+  const std::int64_t big = std::int64_t{1} << 60;  // lost in a double
+  ASSERT_EQ(ranks.all_reduce_value(big + ranks.rank(), Reduce::max), big + last);
+  ASSERT_EQ(ranks.all_reduce_value(big + ranks.rank(), Reduce::min), big);
+  ASSERT_EQ(ranks.all_reduce_value(0.5, Reduce::sum), 0.5 * ranks.size());
+  ASSERT_EQ(ranks.all_reduce_value(-1.0 * ranks.rank(), Reduce::min), -1.0 * last);
+  ranks.barrier();
+}
+
+void check_texts(Communicator& ranks) {
+  const auto text_of = [](int rank) {
+    return rank == 1 ? std::string() : std::string(rank * 9 + 1, 'a' + rank) + std::string(1, 0);
+  };
+  const std::vector<std::string> texts = ranks.all_gather_text(text_of(ranks.rank()));
+  ASSERT_EQ(texts.size(), static_cast<std::size_t>(ranks.size()));
+  for (int r = 0; r < ranks.size(); ++r) ASSERT_EQ(texts[r], text_of(r));
+  for (int root = 0; root < ranks.size(); ++root)
+    ASSERT_EQ(ranks.broadcast_text(text_of(ranks.rank()), root), text_of(root));
+  ASSERT_THAT(ranks.all_gather_text(""), testing::Each(std::string()));
+}
+
+// A call that throws is not made: the ranks stay in step.
+void check_bad_arguments_throw_one_line_and_nothing_is_sent(Communicator& ranks) {
+  Arena arena;
+  Tensor absent;
+  Tensor bytes(arena, DType::u8, {4}, Tag::workspace);
+  Tensor x(arena, DType::f32, {4}, Tag::workspace);
+  const auto message = [](auto&& call) -> std::string {
+    try {
+      call();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::peers);
+      return error.what();
+    }
+    return "no error";
+  };
+  using testing::HasSubstr;
+  EXPECT_THAT(message([&] { ranks.all_reduce(absent, Reduce::sum); }),
+              HasSubstr("all_reduce: the tensor is absent"));
+  EXPECT_THAT(message([&] { ranks.all_gather(absent); }), HasSubstr("all_gather: the tensor is"));
+  EXPECT_THAT(message([&] { ranks.all_reduce(bytes, Reduce::sum); }),
+              HasSubstr("all_reduce: u8 cannot be reduced"));
+  EXPECT_THAT(message([&] { ranks.reduce_scatter(bytes, Reduce::max); }),
+              HasSubstr("reduce_scatter: u8 cannot be reduced"));
+  EXPECT_THAT(message([&] { ranks.broadcast(x, ranks.size()); }), HasSubstr("broadcast: root"));
+  EXPECT_THAT(message([&] { ranks.broadcast(x, -1); }), HasSubstr("root -1"));
+  EXPECT_THAT(message([&] { ranks.broadcast_text("a", -1); }), HasSubstr("root -1"));
+  EXPECT_THAT(message([&] { ranks.split(-1, 0); }), HasSubstr("split: colour -1"));
+
+  Tensor y(arena, DType::f32, {4}, Tag::workspace);
+  Tensor i(arena, DType::i32, {4}, Tag::workspace);
+  std::vector<std::int64_t> counts(ranks.size(), 0), short_by_one(ranks.size(), 0);
+  counts[0] = 4;
+  short_by_one[0] = 3;
+  std::vector<std::int64_t> too_many(ranks.size() + 1, 0);
+  std::vector<std::int64_t> negative(ranks.size(), 0);
+  negative[0] = -4;
+  EXPECT_THAT(message([&] { ranks.all_to_all_v(y, counts, x, short_by_one); }),
+              HasSubstr("send counts add up to 3, the tensor has 4"));
+  EXPECT_THAT(message([&] { ranks.all_to_all_v(y, too_many, x, counts); }),
+              HasSubstr("give one a rank"));
+  EXPECT_THAT(message([&] { ranks.all_to_all_v(y, negative, x, counts); }),
+              HasSubstr("receive count -4"));
+  EXPECT_THAT(message([&] { ranks.all_to_all_v(i, counts, x, counts); }),
+              HasSubstr("sends f32, receives i32"));
+  EXPECT_THAT(message([&] { ranks.all_to_all_v(x, counts, x, counts); }), HasSubstr("overlap"));
+  ASSERT_EQ(ranks.all_reduce_value(std::int64_t{1}, Reduce::sum), ranks.size());
+}
+
+}  // namespace seqrank
