@@ -82,6 +82,10 @@ void scale(Context& ctx, Tensor& y, float factor) {
 }
 
 void fill(Context& ctx, Tensor& y, float value) {
+  if (y.dtype() == DType::f64) {  // sums of a few elements
+    std::ranges::fill(y.span<double>(), value);
+    return;
+  }
   float* data = y.data<float>();
   parallel_for(ctx, y.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
     std::fill(data + begin, data + end, value);

@@ -45,7 +45,7 @@ void scale(Context& ctx, Tensor& y, float factor) {
 }
 
 void fill(Context& ctx, Tensor& y, float value) {
-  expect("fill", "y", y, DType::f32, y.shape());
+  expect("fill", "y", y, y.dtype() == DType::f64 ? DType::f64 : DType::f32, y.shape());
   SR_DISPATCH(ctx, fill, y, value);
 }
 

@@ -13,7 +13,7 @@ void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy,
 
 void add(Context& ctx, Tensor& y, const Tensor& x);   // y += x
 void scale(Context& ctx, Tensor& y, float factor);    // y *= factor
-void fill(Context& ctx, Tensor& y, float value);      // y = value (f32)
+void fill(Context& ctx, Tensor& y, float value);      // y = value (f32 or f64)
 void copy(Context& ctx, Tensor& y, const Tensor& x);  // y = x, any type, same shape
 // Columns [begin, begin + K) of y_NM = x_NK, and back.
 void copy_into_columns(Context& ctx, Tensor& y_NM, std::int64_t begin, const Tensor& x_NK);
