@@ -20,6 +20,8 @@
 namespace seqrank {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 constexpr int kStoppedResumable = 75;
 
 // About this call, not about the run: not saved with it, free to differ when it is resumed.
@@ -91,13 +93,13 @@ std::string outcome_words(const TrainResult& result, const std::string& run) {
 
 std::string result_json(const TrainResult& result, int ranks) {
   const char* outcomes[] = {"finished", "stopped_early", "stopped_resumable"};
-  const nlohmann::ordered_json json = {{"outcome", outcomes[static_cast<int>(result.outcome)]},
-                                       {"steps", result.steps},
-                                       {"best_step", result.best_step},
-                                       {"best_ndcg@10", result.best_value},
-                                       {"seconds", result.seconds},
-                                       {"events_per_s", result.events_per_s},
-                                       {"ranks", ranks}};
+  const Json json = {{"outcome", outcomes[static_cast<int>(result.outcome)]},
+                     {"steps", result.steps},
+                     {"best_step", result.best_step},
+                     {"best_ndcg@10", result.best_value},
+                     {"seconds", result.seconds},
+                     {"events_per_s", result.events_per_s},
+                     {"ranks", ranks}};
   return json.dump(2) + "\n";
 }
 
@@ -122,11 +124,14 @@ int run(const Options& given, Communicator& comm) {
     result = train(ctx, comm, run_options, watcher.observer(), [&stop] { return stop.asked(); });
   }
   if (comm.rank() == 0) {
-    print_out(fmt::format(
-        "{}; best validation NDCG@10 {:.4f} at step {}; {:.1f} s, {} events/s on {} rank{}\n",
-        outcome_words(result, given.text("run")), result.best_value, result.best_step,
-        result.seconds, with_commas(static_cast<std::int64_t>(result.events_per_s)), comm.size(),
-        comm.size() == 1 ? "" : "s"));
+    const std::string best = result.best_step < 0
+                                 ? ""
+                                 : fmt::format("; best validation NDCG@10 {:.4f} at step {}",
+                                               result.best_value, result.best_step);
+    print_out(fmt::format("{}{}; {:.1f} s, {} events/s on {} rank{}\n",
+                          outcome_words(result, given.text("run")), best, result.seconds,
+                          with_commas(static_cast<std::int64_t>(result.events_per_s)), comm.size(),
+                          comm.size() == 1 ? "" : "s"));
     if (given.has("json")) write_file(given.text("json"), result_json(result, comm.size()));
   }
   return result.outcome == TrainOutcome::stopped_resumable ? kStoppedResumable : 0;
