@@ -1,4 +1,4 @@
-// Rate and time left are means since the start: steadier than the last moment's.
+// Rate and time left are means since the first update: steadier than the last moment's.
 #include "launch/progress.h"
 
 #include <fmt/format.h>
@@ -38,6 +38,10 @@ Progress::~Progress() {
 void Progress::update(std::int64_t done, const std::string& note) {
   const auto now = std::chrono::steady_clock::now();
   const bool finished = total_ > 0 && done >= total_;
+  if (first_done_ < 0) {
+    first_done_ = done;
+    start_ = now;
+  }
   if (terminal_) {
     if (!finished && now - last_ < std::chrono::milliseconds(200)) return;
   } else if (total_ > 0) {
@@ -57,7 +61,7 @@ void Progress::say(const std::string& line) {
 
 void Progress::draw(std::int64_t done, const std::string& note) {
   const double seconds = std::chrono::duration<double>(last_ - start_).count();
-  const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
+  const double rate = seconds >= 1 ? static_cast<double>(done - first_done_) / seconds : 0;
   std::string line = title_ + "  ";
   if (total_ > 0) {
     const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total_));
@@ -73,7 +77,8 @@ void Progress::draw(std::int64_t done, const std::string& note) {
   } else {
     line += with_commas(done) + " " + unit_;
   }
-  if (rate > 0) line += fmt::format("  {}/s", with_commas(static_cast<std::int64_t>(rate)));
+  if (rate >= 1 && !unit_.empty())
+    line += fmt::format("  {}/s", with_commas(static_cast<std::int64_t>(rate)));
   if (!note.empty()) line += "  " + note;
   // \r and "erase to the end of the line" only ever reach a terminal.
   line = terminal_ ? "\r" + line + "\x1b[K" : line + "\n";

@@ -10,7 +10,7 @@ namespace seqrank {
 
 class Progress {
  public:
-  // total = 0: unknown, only the count is shown. `unit`: "lines", "steps".
+  // total = 0: unknown, only the count is shown. `unit`: "lines", "steps"; "": no rate is shown.
   Progress(std::string title, std::string unit, std::int64_t total);
   ~Progress();  // ends the line that a bar stands in
 
@@ -30,6 +30,7 @@ class Progress {
   bool terminal_;
   bool drawn_ = false;
   std::int64_t next_tenth_ = 1;
+  std::int64_t first_done_ = -1;  // of the first update, at start_; -1: there was none
   std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point last_;
 };

@@ -56,7 +56,7 @@ std::string evaluation_json(const std::vector<NamedEvaluation>& results) {
   for (std::size_t i = 1; i < results.size(); ++i) {
     nlohmann::ordered_json baseline = to_json(results[i]);
     const auto [mean, error] = paired_difference(*results[0].evaluation, *results[i].evaluation);
-    baseline["ndcg@10_behind"] = {{"mean", mean}, {"standard_error", error}};
+    baseline["ndcg@10_first_is_ahead_by"] = {{"mean", mean}, {"standard_error", error}};
     json["baselines"].push_back(baseline);
   }
   return json.dump(2) + "\n";
@@ -65,7 +65,7 @@ std::string evaluation_json(const std::vector<NamedEvaluation>& results) {
 std::string evaluation_table(const std::vector<NamedEvaluation>& results) {
   std::vector<std::string> header = {"model", "NDCG@10", "HR@1", "HR@5", "HR@10", "MRR@10"};
   const bool compares = results.size() > 1;
-  if (compares) header.push_back("NDCG@10 behind the first");
+  if (compares) header.push_back("first is ahead by (NDCG@10)");
   header.push_back("seconds");
   std::vector<std::vector<std::string>> rows;
   for (const auto& [name, evaluation] : results) {

@@ -23,8 +23,8 @@ struct NamedEvaluation {
 // The first is the result, in the documented form; the others go under "baselines".
 std::string evaluation_json(const std::vector<NamedEvaluation>& results);
 
-// One table: a line each, and how far each baseline is from the first, user by user, with the
-// standard error of that difference.
+// One table: a line each, and by how much the first is ahead of each baseline, user by user, with
+// the standard error of that difference.
 std::string evaluation_table(const std::vector<NamedEvaluation>& results);
 
 }  // namespace seqrank
