@@ -96,8 +96,11 @@ void BadLines::check(const std::string& what, std::int64_t lines, double limit) 
   // The slack keeps 0.1 % of 1,000 lines at one line, whatever 0.001 is in binary.
   if (static_cast<double>(count_) <= limit * static_cast<double>(lines) * (1 + 1e-12)) return;
   std::string list;
-  for (const BadLine& bad : first_)
-    list += fmt::format("{}line {}: {}", list.empty() ? "" : "; ", bad.line, bad.reason);
+  for (const BadLine& bad : first_) {
+    const std::string place = bad.file == what ? fmt::format("line {}", bad.line)
+                                               : fmt::format("{}:{}", bad.file, bad.line);
+    list += fmt::format("{}{}: {}", list.empty() ? "" : "; ", place, bad.reason);
+  }
   if (count_ > static_cast<std::int64_t>(first_.size())) list += "; ...";
   throw Error(
       ErrorKind::data,

@@ -102,6 +102,12 @@ TEST_F(PrepareErrors, TheLimitIsExactlyOneInAThousand) {
   expect_data_error(given(good_lines(1997) + "bad\nbad\nbad\n"), "3 of 2000 lines are bad");
 }
 
+TEST_F(PrepareErrors, SeveralInputsAreToldApart) {
+  PrepareOptions options = given("user,item,time\nbad\n");
+  options.inputs = {scratch_.file("in.csv"), scratch_.file("in.csv")};
+  expect_data_error(options, "in.csv:2: 1 columns instead of 3");
+}
+
 TEST_F(PrepareErrors, AFailedRunKeepsTheFileThatWasThere) {
   PrepareOptions options = given(good_lines(100));
   prepare(options);

@@ -48,7 +48,7 @@ def main():
             subprocess.run([os.path.join(options.build, "tests/data/generate_lines"),
                             str(options.lines), str(options.users), str(options.items)],
                            stdout=out, check=True)
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         report = os.path.join(work, "report.json")
         command = [os.path.join(options.build, "launch/seqrank"), "prepare", f"--input={lines}",
                    f"--output={work}/out.h5", f"--memory={options.memory}M", f"--json={report}"]
@@ -68,8 +68,10 @@ def main():
             "output_bytes": os.path.getsize(os.path.join(work, "out.h5")),
             "memory_limit": options.memory << 20,
             "counter_bytes": made["counter_bytes"],
-            "peak_rss_bytes": max(usage.ru_maxrss, before) << 10,
+            "peak_rss_bytes": max(usage.ru_maxrss, before.ru_maxrss) << 10,
             "seconds": round(made["seconds"], 1),
+            "cpu_seconds": round(usage.ru_utime + usage.ru_stime - before.ru_utime
+                                 - before.ru_stime, 1),
             "lines_per_s": round(made["lines_per_second"]),
             "temp_bytes": made["temp_bytes"],
         }
