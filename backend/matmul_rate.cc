@@ -1,14 +1,15 @@
 // Times matrix products. Shapes alternate, so that a busy moment of the machine does not hit one
 // of them alone; the best time of each counts.
-#include "backend/cpu/matmul_rate.h"
+#include "backend/matmul_rate.h"
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 
-#include "backend/cpu/gemm.h"
+#include "backend/ops/activation.h"
+#include "backend/ops/matmul.h"
 
-namespace seqrank::cpu {
+namespace seqrank {
 namespace {
 
 struct Product {
@@ -39,16 +40,19 @@ double measured_matmul_rate(Context& ctx) {
   Tensor a = ctx.empty(DType::f32, {most_a}, Tag::workspace);
   Tensor b = ctx.empty(DType::f32, {most_b}, Tag::workspace);
   Tensor c = ctx.empty(DType::f32, {most_c}, Tag::workspace);
-  std::ranges::fill(a.span<float>(), 0.5f);
-  std::ranges::fill(b.span<float>(), 0.25f);
+  fill(ctx, a, 0.5f);
+  fill(ctx, b, 0.25f);
   const auto best_of_round = [&] {
     double best = 0;
     for (const Product& p : kProducts) {
       const int repeats = static_cast<int>(std::max(1.0, kFlopsAtOnce / p.flops()));
       const double begin = seconds_now();
+      const Tensor a_MK = a.flat_range(0, p.m * p.k).reshape({p.m, p.k});
+      const Tensor b_KN = b.flat_range(0, p.k * p.n).reshape({p.k, p.n});
+      Tensor c_MN = c.flat_range(0, p.m * p.n).reshape({p.m, p.n});
       for (int r = 0; r < repeats; ++r)
-        gemm(p.m, p.n, p.k, 1, {a.data<float>(), p.k}, {b.data<float>(), p.n}, 0, c.data<float>(),
-             p.n);
+        matmul(ctx, c_MN, a_MK, Transpose::no, b_KN, Transpose::no, 1, 0);
+      ctx.compute().synchronize();
       best = std::max(best, repeats * p.flops() / (seconds_now() - begin));
     }
     return best;
@@ -61,4 +65,4 @@ double measured_matmul_rate(Context& ctx) {
   return best;
 }
 
-}  // namespace seqrank::cpu
+}  // namespace seqrank

@@ -4,10 +4,10 @@
 
 #include "backend/context.h"
 
-namespace seqrank::cpu {
+namespace seqrank {
 
-// Best fp32 FLOP/s of the vendor's matrix product with this context's threads, over a few
+// Best fp32 FLOP/s of matmul() with this context's threads, over a few
 // well-shaped products that lie in the caches. Takes about half a second.
 double measured_matmul_rate(Context& ctx);
 
-}  // namespace seqrank::cpu
+}  // namespace seqrank

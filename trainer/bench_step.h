@@ -1,0 +1,49 @@
+// Speed of the training step: one rank against the matrix-product rate of the same core, and
+// several ranks against one, measured in turns in one run so that the machine's mood meets all
+// alike.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "backend/context.h"
+#include "collective/communicator.h"
+#include "data/dataset.h"
+#include "models/options.h"
+
+namespace seqrank {
+
+struct StepSpeed {
+  int ranks = 1;
+  std::vector<double> events_per_s;  // of each repeat, all ranks together
+  double median_events_per_s = 0;
+  double flops_per_event = 0;  // model FLOPs: products of forward and backward
+  double flops_per_s = 0;      // median events/s * FLOPs per event
+};
+
+// Of the time of a step on one rank.
+struct StepShare {
+  std::string part;
+  double seconds = 0;
+  double share = 0;
+};
+
+struct StepBench {
+  int threads = 1;                  // of a rank
+  double matmul_flops_per_s = 0;    // of one rank's threads, median over the repeats
+  StepSpeed one, all;               // `all` equals `one` in a world of one
+  double share_of_matmul_rate = 0;  // one.flops_per_s / matmul_flops_per_s: median of the repeats'
+  double speedup = 1;               // all / one
+  std::vector<StepShare> parts;     // falling
+  std::int64_t steps = 0, repeats = 0;
+};
+
+std::vector<OptionSpec> bench_step_options();
+
+// Collective; the result is whole on rank 0. `options` declares train_options(), the model's and
+// bench_step_options().
+StepBench bench_step(Context& ctx, Communicator& comm, const Dataset& dataset,
+                     const Options& options);
+
+}  // namespace seqrank
