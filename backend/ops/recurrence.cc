@@ -27,12 +27,6 @@ void check_weights(Cell cell, const RecurrenceWeights& weights, const char* what
   expect("recurrence", what, weights.b_h_G, DType::f32, {gates});
 }
 
-// Of the forward products; the first event of a sequence has no state to multiply, which is left
-// aside.
-double recurrence_flops(std::int64_t events, const RecurrenceWeights& weights) {
-  return 2.0 * events * (weights.w_x_GK.numel() + weights.w_h_GH.numel());
-}
-
 void check_order(const PackedOrder& order, std::int64_t events) {
   expect("recurrence", "time_order_N", order.time_order_N, DType::i32, {events});
   std::int64_t sum = 0, before = order.offset_B1.numel() - 1;
@@ -64,7 +58,6 @@ void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserv
   reserve.state_NH = ctx.empty(DType::f32, {events, width});
   reserve.hidden_NH = ctx.empty(DType::f32, {events, width});
   ctx.count_flops(product_flops(cell, x_NK.dim(1), width, order, events));
-  ctx.count_flops(recurrence_flops(x_NK.dim(0), weights));
   SR_DISPATCH(ctx, recurrence, cell, h_NH, reserve, x_NK, weights, order);
 }
 
@@ -83,7 +76,6 @@ void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeigh
   expect("recurrence", "reserve of the hidden state", reserve.hidden_NH, DType::f32,
          {events, width});
   ctx.count_flops(2 * product_flops(cell, x_NK.dim(1), width, order, events));
-  ctx.count_flops((dx_NK ? 2 : 1.5) * recurrence_flops(x_NK.dim(0), weights));
   SR_DISPATCH(ctx, recurrence_backward, cell, dx_NK, gradients, dh_NH, x_NK, reserve, weights,
               order);
 }
