@@ -190,9 +190,9 @@ SEQRANK_OP_TEST(Recurrence, MatchesReference) {
 
 // Widths below, at and above whole vectors and panels of the step's product.
 SEQRANK_OP_TEST(Recurrence, Widths) {
-  const Packing packing({2, 3, 1});
+  const Packing packing({1, 2});
   for (Cell cell : {Cell::lstm, Cell::gru}) {
-    for (auto [inputs, width] : {std::pair{1, 1}, {2, 16}, {7, 19}, {16, 33}}) {
+    for (auto [inputs, width] : {std::pair{1, 1}, {7, 16}, {2, 33}}) {
       OpCase c = make_case({cell, packing, inputs, width}, device);
       c.run("both", [&](Context& ctx, Tensors& t) { run_both(ctx, t, cell, packing); });
       c.check();
