@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "backend/check.h"
+#include "data/global_heap.h"
 
 namespace seqrank {
 namespace {
@@ -95,6 +96,30 @@ void check_layout(const File& file, const std::string& name, Opened& column) {
   check_size(file, name, column, compressed);
 }
 
+// HDF5 1.10.8 subtracts the length of a checksum from a chunk's size without looking, and writes
+// what a damaged size says: sizes are looked at here.
+void check_chunks(const File& file, const std::string& name, const Opened& column) {
+  const hdf5::SpaceId space(H5Dget_space(column.id.get()));
+  hsize_t chunks = 0;
+  hdf5::checked(H5Dget_num_chunks(column.id.get(), space.get(), &chunks), file.path(), name);
+  const auto width = static_cast<hsize_t>(H5Tget_size(column.type.get()));
+  // Deflate enlarges what it cannot shrink by a few bytes, the checksum by four.
+  const hsize_t unpacked = static_cast<hsize_t>(column.chunk_rows) * width;
+  const hsize_t most = unpacked + unpacked / 100 + 64;
+  for (hsize_t i = 0; i < chunks; ++i) {
+    hsize_t first_row = 0, bytes = 0;
+    unsigned skipped_filters = 0;
+    haddr_t address = 0;
+    hdf5::checked(H5Dget_chunk_info(column.id.get(), space.get(), i, &first_row, &skipped_filters,
+                                    &address, &bytes),
+                  file.path(), name);
+    const auto file_bytes = static_cast<hsize_t>(file.size());
+    SR_CHECK(bytes > 4 && bytes <= most && address <= file_bytes && bytes <= file_bytes - address,
+             ErrorKind::data, "{}: {}: chunk at row {}: stored size {}: it is damaged", file.path(),
+             name, first_row, bytes);
+  }
+}
+
 Opened open_column(const File& file, const hdf5::FileId& hdf5_file, const std::string& name,
                    H5T_class_t wanted) {
   SR_CHECK(has_column(file, hdf5_file, name), ErrorKind::data, "{}: has no data set {}",
@@ -115,6 +140,7 @@ Opened open_column(const File& file, const hdf5::FileId& hdf5_file, const std::s
            "{}: {}: declares {} values, more than any file holds", file.path(), name, rows);
   column.rows = static_cast<std::int64_t>(rows);
   check_layout(file, name, column);
+  if (column.chunk_rows > 0 && column.rows > 0) check_chunks(file, name, column);
   return column;
 }
 
@@ -209,30 +235,40 @@ TextColumn::TextColumn(const File& file, const hdf5::FileId& hdf5_file, const st
     offset_ = column.offset;
     return;
   }
-  values_.reserve(static_cast<std::size_t>(rows_));
-  // Cells may be wide and variable strings may repeat one large one: few rows at a time.
+  if (variable) {
+    read_variable(file, hdf5_file, column.offset);
+    return;
+  }
   const std::int64_t step = std::clamp<std::int64_t>((1 << 20) / width_, 1, 1024);
-  std::int64_t left = file.size();  // distinct strings cannot be longer together than the file
   std::vector<char> cells(static_cast<std::size_t>(step * width_));
   for (std::int64_t begin = 0; begin < rows_; begin += step) {
     const std::int64_t count = std::min(step, rows_ - begin);
     read_through_hdf5(file, name, column, type, begin, count, cells.data());
-    if (!variable) {
-      for (std::int64_t i = 0; i < count; ++i)
-        values_.push_back(trimmed(cells.data() + i * width_));
-      continue;
-    }
-    const auto* texts = reinterpret_cast<char* const*>(cells.data());
-    for (std::int64_t i = 0; i < count; ++i) {
-      values_.emplace_back(texts[i] == nullptr ? "" : texts[i]);
-      left -= static_cast<std::int64_t>(values_.back().size());
-    }
-    const hsize_t extent = static_cast<hsize_t>(count);
-    const hdf5::SpaceId memory(H5Screate_simple(1, &extent, nullptr));
-    H5Dvlen_reclaim(type, memory.get(), H5P_DEFAULT, cells.data());
-    SR_CHECK(left >= 0, ErrorKind::data,
-             "{}: {}: its strings are longer together than the file; it is damaged", file.path(),
-             name);
+    for (std::int64_t i = 0; i < count; ++i) values_.push_back(trimmed(cells.data() + i * width_));
+  }
+}
+
+void TextColumn::read_variable(const File& file, const hdf5::FileId& hdf5_file,
+                               std::int64_t offset) {
+  const hdf5::PropertyId creation(H5Fget_create_plist(hdf5_file.get()));
+  std::size_t address_bytes = 0, length_bytes = 0;
+  hsize_t base = 0;
+  hdf5::checked(H5Pget_sizes(creation.get(), &address_bytes, &length_bytes), file.path(), name_);
+  hdf5::checked(H5Pget_userblock(creation.get(), &base), file.path(), name_);
+  SR_CHECK(rows_ == 0 || (offset >= 0 && address_bytes == 8 && length_bytes == 8 &&
+                          static_cast<std::int64_t>(base) <= file.size()),
+           ErrorKind::data,
+           "{}: {}: strings of variable length are read from contiguous data sets with addresses "
+           "of 8 bytes only; store it without chunks or compression, or with a fixed length",
+           file.path(), name_);
+  GlobalHeap heap(file, static_cast<std::int64_t>(base), name_);
+  std::vector<char> cells;
+  for (std::int64_t begin = 0; begin < rows_; begin += kPiece) {
+    const std::int64_t count = std::min(kPiece, rows_ - begin);
+    cells.resize(static_cast<std::size_t>(count * GlobalHeap::kReferenceBytes));
+    file.read_at(offset + begin * GlobalHeap::kReferenceBytes, cells.data(), cells.size());
+    for (std::int64_t i = 0; i < count; ++i)
+      values_.push_back(heap.text(cells.data() + i * GlobalHeap::kReferenceBytes));
   }
 }
 

@@ -48,6 +48,7 @@ class TextColumn {
 
  private:
   std::string trimmed(const char* cell) const;
+  void read_variable(const File& file, const hdf5::FileId& hdf5_file, std::int64_t offset);
 
   std::string name_;
   std::int64_t rows_ = 0;

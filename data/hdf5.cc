@@ -26,19 +26,8 @@ void write_scalar(const FileId& file, const std::string& path, const std::string
   checked(H5Awrite(attribute.get(), type, value), path, what);
 }
 
-// Strings of variable length are h5py's default, those of fixed length ours.
 bool read_text(const AttributeId& attribute, const TypeId& type, std::string& out) {
   constexpr std::size_t kLongest = 1 << 16;
-  if (H5Tis_variable_str(type.get()) > 0) {
-    char* text = nullptr;
-    TypeId memory(H5Tcopy(H5T_C_S1));
-    H5Tset_size(memory.get(), H5T_VARIABLE);
-    H5Tset_cset(memory.get(), H5Tget_cset(type.get()));
-    if (H5Aread(attribute.get(), memory.get(), &text) < 0 || text == nullptr) return false;
-    out = text;
-    H5free_memory(text);
-    return true;
-  }
   const std::size_t bytes = H5Tget_size(type.get());
   if (bytes == 0 || bytes > kLongest) return false;
   std::vector<char> text(bytes + 1, '\0');
@@ -156,7 +145,7 @@ Attributes read_attributes(const FileId& file, const std::string& path) {
       checked(H5Aread(attribute.get(), H5T_NATIVE_DOUBLE, &value), path,
               fmt::format("attribute {} cannot be read", name));
       all.numbers[name] = value;
-    } else if (kind == H5T_STRING) {
+    } else if (kind == H5T_STRING && H5Tis_variable_str(type.get()) == 0) {
       std::string value;
       SR_CHECK(read_text(attribute, type, value), ErrorKind::data,
                "{}: attribute {} cannot be read: {}", path, name, last_error());

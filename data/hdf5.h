@@ -82,7 +82,8 @@ struct Attributes {
   std::map<std::string, double> numbers;
   std::map<std::string, std::string> texts;
 };
-// Root attributes that hold one number or one string; others are none of our business.
+// Root attributes that hold one number or one string of fixed length, as ours are. Others are none
+// of our business, and strings of variable length lie in the global heap (data/global_heap.h).
 Attributes read_attributes(const FileId& file, const std::string& path);
 
 }  // namespace seqrank::hdf5
