@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "backend/check.h"
 #include "models/ini_file.h"
 #include "trainer/text_file.h"
 
@@ -52,21 +53,16 @@ std::int64_t whole_lines(const File& file, std::int64_t bytes) {
   return 0;
 }
 
-std::map<std::string, std::string> as_map(const Options& options) {
-  std::map<std::string, std::string> values;
-  for (const OptionSpec& spec : options.specs())
-    if (options.has(spec.key)) values[spec.key] = options.text(spec.key);
-  return values;
-}
-
 }  // namespace
 
-void RunFolder::create(const Options& options) const {
+void RunFolder::create() const {
   std::error_code error;
   fs::create_directories(path_, error);
   SR_CHECK(!error, ErrorKind::checkpoint, "{}: the run folder cannot be made: {}", path_,
            error.message());
-  if (fs::exists(config_path(), error)) return;
+}
+
+void RunFolder::write_config(const Options& options) const {
   const std::string temporary = config_path() + ".tmp";
   as_checkpoint_error([&] {
     write_text_file(temporary, to_ini(options));
@@ -82,13 +78,6 @@ std::map<std::string, std::string> RunFolder::config() const {
       if (!entry.value.empty()) values[entry.key] = entry.value;
     return values;
   });
-}
-
-std::vector<Difference> RunFolder::differences(const Options& now,
-                                               std::span<const std::string> keys) const {
-  std::error_code ignored;
-  if (!fs::exists(config_path(), ignored)) return {};
-  return config_differences(config(), as_map(now), keys);
 }
 
 bool RunFolder::stop_file() const {

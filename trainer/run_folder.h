@@ -1,18 +1,16 @@
-// The folder of one run: config.ini (the resolved options, written once), metrics.jsonl, log.txt,
+// The folder of one run: config.ini (the options it was started with), metrics.jsonl, log.txt,
 // checkpoints/, and STOP if someone asks it to stop. Used by rank 0, but for stop_file(). Does not
 // decide what is logged or which options a resumed run may change. Errors are Error(checkpoint).
 #pragma once
 
 #include <cstdint>
 #include <map>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "data/file.h"
 #include "models/options.h"
-#include "trainer/training_state.h"
 
 namespace seqrank {
 
@@ -37,12 +35,12 @@ class RunFolder {
   std::string metrics_path() const { return path_ + "/metrics.jsonl"; }
   std::string log_path() const { return path_ + "/log.txt"; }
 
-  // Makes the folder, its parents and config.ini where they are not there yet.
-  void create(const Options& options) const;
+  // Makes the folder and its parents where they are not there yet.
+  void create() const;
+  // config.ini, replaced as a whole.
+  void write_config(const Options& options) const;
   // config.ini as "model.width" -> "64", options without a value left out.
   std::map<std::string, std::string> config() const;
-  // What config.ini says otherwise than `now`, at `keys`; nothing while there is no config.ini.
-  std::vector<Difference> differences(const Options& now, std::span<const std::string> keys) const;
 
   bool stop_file() const;           // someone asks for a stop
   void withdraw_stop_file() const;  // so that the next start does not stop at once

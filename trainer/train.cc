@@ -95,6 +95,7 @@ void TrainingRun::resume() {
   }
   first_step_ = absorbed_ = state_.step;
   if (comm_.rank() == 0) {
+    if (!saved) folder_.write_config(options_);
     const std::string lost = folder_.open_metrics(state_.metrics_bytes);
     if (!lost.empty()) tell(lost);
   }
@@ -102,7 +103,7 @@ void TrainingRun::resume() {
 }
 
 TrainResult TrainingRun::run() {
-  if (comm_.rank() == 0) folder_.create(options_);
+  if (comm_.rank() == 0) folder_.create();
   comm_.barrier();
   resume();
   TrainResult result;
