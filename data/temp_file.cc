@@ -63,6 +63,7 @@ void TempFile::write_out(const char* data, std::size_t bytes) {
 }
 
 void TempFile::append(const void* data, std::size_t bytes) {
+  if (bytes == 0) return;  // an empty array may have no address
   if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kWriteBuffer);
   size_ += static_cast<std::int64_t>(bytes);
   if (fill_ + bytes > kWriteBuffer) {
