@@ -1,0 +1,377 @@
+#!/usr/bin/env python3
+"""Makes docs/results.md of docs/results/*.json (written by docs/record_result.py and by
+tests/long) and docs/goals.json. Measures nothing; the same files give the same text.
+
+  docs/make_results.py            writes docs/results.md
+  docs/make_results.py --check    exit 1 when docs/results.md is not what would be written
+
+Files that the sections look for (others are listed at the end):
+  ml-1m-seed*.json    `seqrank evaluate --baselines=popularity,markov`, best under the key
+                      "evaluate" beside "train" (`seqrank train --json`)
+  ml-1m-popularity.json, ml-1m-markov.json   likewise, where no seed's file holds them
+  equal-loss*.json    metrics.jsonl by number of ranks, {"1": [...], "2": [...], ...}
+  exact-resume*.json  {"whole": metrics.jsonl, "resumed": ..., "whole_manifest": manifest.json,
+                      "resumed_manifest": ...}
+  synth.json          {"synth": `seqrank synth`, "train": ..., "evaluate": ...}
+  prepare-50m.json    tests/long/prepare_50m.py
+  bench-step*.json    `seqrank bench step`
+A result of plain values instead is shown as a table of these values.
+"""
+import fnmatch
+import json
+import math
+import os
+import re
+import sys
+
+DOCS = os.path.dirname(os.path.abspath(__file__))
+METRICS = ("ndcg@10", "hr@1", "hr@5", "hr@10", "mrr@10")
+
+
+class Record:
+    """One file: the envelope's fields, and the command's own JSON as .result."""
+
+    def __init__(self, name, data):
+        self.name = name
+        # tests/long/prepare_50m.py writes one flat object.
+        self.result = data["result"] if "result" in data else data
+        self.fields = data
+
+    def part(self, key):
+        """result[key] where several JSONs were recorded, else the whole result."""
+        return self.result.get(key, self.result) if isinstance(self.result, dict) else self.result
+
+    def get(self, key, default=None):
+        return self.fields.get(key, default)
+
+
+def natural(name):
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def load(folder):
+    records = []
+    for file in sorted(os.listdir(folder), key=natural) if os.path.isdir(folder) else []:
+        if file.endswith(".json"):
+            with open(os.path.join(folder, file), encoding="utf-8") as text:
+                records.append(Record(file[:-5], json.load(text)))
+    return records
+
+
+# ---- words -----------------------------------------------------------------------------------
+
+
+def number(value):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        if value and (abs(value) < 1e-4 or abs(value) >= 1e7):
+            return f"{value:.2e}"
+        return f"{value:,.1f}" if abs(value) >= 1 else f"{value:.4f}"
+    return str(value)
+
+
+def memory(count):
+    return f"{count / 2**20:,.0f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"
+
+
+def cell(value):
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |",
+             "|" + "|".join("---" if i == 0 else "---:" for i in range(len(header))) + "|"]
+    lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in rows]
+    return lines + [""]
+
+
+def mean_and_error(values):
+    """Mean and its standard error; no error of one value."""
+    mean = sum(values) / len(values)
+    if len(values) < 2:
+        return mean, None
+    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    return mean, math.sqrt(variance / len(values))
+
+
+def spread(values, digits=4):
+    mean, error = mean_and_error(values)
+    return f"{mean:.{digits}f}" + ("" if error is None else f" +- {error:.{digits}f}")
+
+
+def verdict(goals, section, key, value, at_most=False):
+    goal = goals.get(section, {}).get(key)
+    if goal is None:
+        return []
+    met = value <= goal if at_most else value >= goal
+    return [f"Goal, {key.replace('_', ' ')}: {'at most' if at_most else 'at least'} {goal:g}; "
+            f"measured {value:.3g}: {'met' if met else 'NOT met'}.", ""]
+
+
+def machine_words(machine):
+    if not isinstance(machine, dict):
+        return machine
+    return (f"{machine['processors']} x {machine['processor']}, "
+            f"{memory(machine['memory_bytes'])}")
+
+
+def seed_words(seed):
+    if seed is None or seed == []:
+        return "-"
+    return ", ".join(map(str, seed)) if isinstance(seed, list) else str(seed)
+
+
+def provenance(records):
+    rows = []
+    for r in records:
+        commit = r.get("commit", "-") + (" and changes" if r.get("changed_since_commit") else "")
+        rows.append([f"[{r.name}](results/{r.name}.json)", commit, r.get("date", "-"),
+                     seed_words(r.get("seed")), number(r.get("seconds", "-")),
+                     memory(r.get("peak_rss_bytes")) if r.get("peak_rss_bytes") else "-",
+                     number(r.get("load_before", "-")), machine_words(r.get("machine", "-"))])
+    lines = table(["recorded in", "commit", "date", "seed", "seconds", "largest process",
+                   "load before", "machine"], rows)
+    commands = {}
+    for r in records:
+        commands.setdefault(r.get("command", "-"), []).append(r.name)
+    for command, names in commands.items():
+        lines += [f"{', '.join(names)}:", "", "```", command, "```", ""]
+    return lines
+
+
+def plain_values(record):
+    rows = [[key, number(value)] for key, value in record.result.items()
+            if isinstance(value, (int, float, str, bool))]
+    return table(["value", record.name], rows)
+
+
+# ---- sections: a list of lines each ------------------------------------------------------------
+
+
+def evaluations(records):
+    """By name of the model: its evaluations, the same one of a counted model only once."""
+    by_model = {}
+    for r in records:
+        first = r.part("evaluate")
+        for e in [first] + first.get("baselines", []):
+            name = "attention_rnn" if e is first and "seed" in r.name else e.get("model", r.name)
+            values = by_model.setdefault(name, [])
+            if e is first or e["metrics"] not in [known["metrics"] for known in values]:
+                values.append(e)
+    return by_model
+
+
+def ml_1m(records, goals):
+    by_model = evaluations(records)
+    rows = []
+    order = sorted(by_model, key=lambda name: by_model[name][0]["metrics"]["ndcg@10"])
+    for name in order:
+        found = by_model[name]
+        rows.append([name, len(found)]
+                    + [spread([e["metrics"][m] for e in found]) for m in METRICS])
+    lines = ["MovieLens-1M as published with SASRec, protocol p1: each person's last item is the "
+             "test target, the epoch is chosen on the second-last, all items are ranked, items of "
+             "the history are masked, ties count against the model. Mean +- standard error over "
+             "runs with different seeds, where there are several.", ""]
+    lines += table(["model", "runs"] + [m.upper() for m in METRICS], rows)
+    seeds = [r for r in records if "seed" in r.name]
+    if not seeds:
+        return lines + ["attention_rnn: not measured.", ""]
+    values = [r.part("evaluate")["metrics"]["ndcg@10"] for r in seeds]
+    lines += verdict(goals, "ml-1m", "ndcg@10", sum(values) / len(values))
+    names = [b["model"] for b in seeds[0].part("evaluate").get("baselines", [])]
+    rows = []
+    for r in seeds:
+        e, train = r.part("evaluate"), r.result.get("train", {})
+        row = [r.name, f"{e['metrics']['ndcg@10']:.4f}", f"{e['metrics']['hr@10']:.4f}",
+               number(train.get("best_step", "-")),
+               number(float(train["seconds"])) if "seconds" in train else "-",
+               number(train.get("ranks", "-")), number(e["sequences"]), number(e["ties"])]
+        ahead = {b["model"]: b.get("ndcg@10_first_is_ahead_by") for b in e.get("baselines", [])}
+        for name in names:
+            d = ahead.get(name)
+            row.append(f"{d['mean']:+.4f} +- {d['standard_error']:.4f}" if d else "-")
+        rows.append(row)
+    lines += ["Each run, and by how much its NDCG@10 is ahead, paired person by person (mean +- "
+              "standard error over the people).", ""]
+    return lines + table(["run", "NDCG@10", "HR@10", "best step", "training seconds", "ranks",
+                          "people", "ties"] + [f"ahead of {name}" for name in names], rows)
+
+
+def losses(lines):
+    return {line["step"]: line["loss"] for line in lines if "loss" in line}
+
+
+def equal_loss(records, goals):
+    out = []
+    for r in records:
+        curves = {k: losses(v) for k, v in r.result.items() if isinstance(v, list)}
+        if len(curves) < 2:
+            value = r.result.get("largest_relative_difference")
+            out += plain_values(r)
+            out += [] if value is None else verdict(goals, "equal-loss",
+                                                    "largest_relative_difference", value, True)
+            continue
+        first = min(curves, key=natural)
+        rows, worst = [], 0.0
+        for ranks in sorted(curves, key=natural):
+            mine, theirs = curves[ranks], curves[first]
+            steps = sorted(set(mine) & set(theirs))
+            difference = max(abs(mine[s] / theirs[s] - 1) for s in steps)
+            worst = max(worst, difference)
+            rows.append([ranks, len(steps), f"{mine[steps[0]]:.6f}", f"{mine[steps[-1]]:.6f}",
+                         f"{difference:.1e}"])
+        out += table(["ranks", "steps compared", "first loss", "last loss",
+                      f"largest relative difference from {first}"], rows)
+        out += verdict(goals, "equal-loss", "largest_relative_difference", worst, True)
+    return out + ["The same with ranks as threads, and the order of the samples, exactly: "
+                  "`tests/trainer/train_test.cc`, `tests/data/loader_test.cc`.", ""]
+
+
+def sums_of(manifest):
+    return sorted((p["name"], p["begin"], p["end"], p["xxh3"])
+                  for shard in manifest["shards"] for p in shard["pieces"])
+
+
+def exact_resume(records, _):
+    out = []
+    for r in records:
+        keys = ("whole", "resumed")
+        if not all(isinstance(r.result.get(key), list) for key in keys):
+            out += plain_values(r)
+            continue
+        whole, resumed = (losses(r.result[key]) for key in keys)
+        rows = [["steps whose loss was logged", len(whole)],
+                ["losses that differ in any bit, or are missing",
+                 sum(whole.get(s) != resumed.get(s) for s in set(whole) | set(resumed))]]
+        manifests = [r.result.get(key + "_manifest") for key in keys]
+        if all(manifests):
+            a, b = map(sums_of, manifests)
+            rows += [["pieces of weights and both moments compared by XXH3", len(a)],
+                     ["pieces that differ", len(set(a) ^ set(b))]]
+        out += table(["stopped and resumed, against never stopped", r.name], rows)
+    return out + ["With ranks as threads: `tests/trainer/train_test.cc`.", ""]
+
+
+def synth(records, goals):
+    out = []
+    for r in records:
+        data, e = r.part("synth"), r.part("evaluate")
+        if "best_ndcg@10" not in data or "metrics" not in e:
+            out += plain_values(r)
+            continue
+        rows = [[m.upper(), f"{e['metrics'][m]:.4f}", f"{data['best_' + m]:.4f}",
+                 f"{100 * e['metrics'][m] / data['best_' + m]:.1f} %",
+                 f"{data['oracle_' + m]:.4f}"] for m in ("ndcg@10", "hr@10")]
+        out += [f"{number(data['items'])} items, {number(data['sequences'])} sequences, "
+                f"{number(data['events'])} events; items seen before are not masked.", ""]
+        out += table(["", "reached", "best possible, expected", "reached of it",
+                      "best ranking on the targets drawn"], rows)
+        out += verdict(goals, "synth", "share_of_best_ndcg@10",
+                       e["metrics"]["ndcg@10"] / data["best_ndcg@10"])
+    return out
+
+
+def prepare(records, _):
+    out = []
+    for r in records:
+        p = r.result
+        if "memory_limit" not in p:
+            out += plain_values(r)
+            continue
+        limit = p["memory_limit"] + p["counter_bytes"]
+        rows = [["lines", number(p["lines"])], ["users", number(p["users"])],
+                ["items", number(p["items"])], ["input", memory(p["input_bytes"])],
+                ["output", memory(p["output_bytes"])],
+                ["temporary files, most at a time", memory(p["temp_bytes"])],
+                ["`--memory`", memory(p["memory_limit"])],
+                ["4-byte counters on top", memory(p["counter_bytes"])],
+                ["peak resident size", memory(p["peak_rss_bytes"])],
+                ["lines/s", number(p["lines_per_s"])], ["seconds", number(p["seconds"])],
+                ["processor seconds", number(p["cpu_seconds"])]]
+        out += table(["", r.name], rows)
+        out += [f"Peak is {'within' if p['peak_rss_bytes'] <= limit else 'ABOVE'} `--memory` and "
+                "the counters.", ""]
+    return out
+
+
+def bench_step(records, goals):
+    out = []
+    for r in records:
+        b = r.result
+        if "one_rank" not in b:
+            out += plain_values(r)
+            continue
+        speeds = [b["one_rank"]] + ([b["all_ranks"]] if b["all_ranks"]["ranks"] > 1 else [])
+        rows = [["matrix product, one rank's threads", "", "",
+                 f"{b['matmul_flops_per_s'] / 1e9:.1f}", ""]]
+        for s in speeds:
+            ratio = (f"{100 * b['share_of_matmul_rate']:.1f} % of the matrix product" if
+                     s is speeds[0] else f"{b['speedup']:.2f} times one rank")
+            rows.append([f"training, {s['ranks']} rank{'s' if s['ranks'] > 1 else ''}",
+                         number(round(s["median_events_per_s"])),
+                         f"{min(s['events_per_s']):,.0f} to {max(s['events_per_s']):,.0f}",
+                         f"{s['flops_per_s'] / 1e9:.1f}", ratio])
+        out += [f"{b['model']}, {b['repeats']} repeats of {b['steps']} steps in turns, "
+                f"{b['threads']} thread{'s' if b['threads'] > 1 else ''} a rank; medians. FLOPs "
+                "are those of the matrix products of forward and backward.", ""]
+        out += table([r.name, "events/s", "of the repeats", "GFLOP/s", "ratio"], rows)
+        out += verdict(goals, "bench-step", "share_of_matmul_rate", b["share_of_matmul_rate"])
+        if len(speeds) > 1:
+            out += verdict(goals, "bench-step", "speedup", b["speedup"])
+        out += table(["part of the step, one rank", "share", "seconds"],
+                     [[p["part"], f"{100 * p['share']:.1f} %", f"{p['seconds']:.3f}"]
+                      for p in b["parts"]])
+    return out
+
+
+SECTIONS = [
+    ("Ranking on MovieLens-1M, protocol p1",
+     ["ml-1m-seed*", "ml-1m-popularity", "ml-1m-markov"], ml_1m),
+    ("The same loss on 1, 2 and 4 ranks", ["equal-loss*"], equal_loss),
+    ("Exact resume", ["exact-resume*"], exact_resume),
+    ("Synthetic data against the best possible", ["synth*"], synth),
+    ("Preparing 50 million lines", ["prepare-50m*"], prepare),
+    ("Speed of the training step", ["bench-step*"], bench_step),
+]
+
+
+def page(records, goals):
+    lines = ["# Results", "",
+             "Made by `docs/make_results.py` of `docs/results/*.json`, which the commands wrote: "
+             "do not edit. How to record one: `docs/record_result.py`.", ""]
+    rest = list(records)
+    for title, patterns, section in SECTIONS:
+        mine = [r for r in records if any(fnmatch.fnmatch(r.name, p) for p in patterns)]
+        rest = [r for r in rest if r not in mine]
+        lines += [f"## {title}", ""]
+        lines += section(mine, goals) + provenance(mine) if mine else ["not measured", ""]
+    for r in rest:
+        lines += [f"## {r.get('title') or r.name}", ""]
+        lines += plain_values(r) if isinstance(r.result, dict) else []
+        lines += provenance([r])
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main():
+    with open(os.path.join(DOCS, "goals.json"), encoding="utf-8") as file:
+        goals = json.load(file)
+    text = page(load(os.path.join(DOCS, "results")), goals)
+    path = os.path.join(DOCS, "results.md")
+    if "--check" in sys.argv[1:]:
+        current = open(path, encoding="utf-8").read() if os.path.exists(path) else ""
+        if current != text:
+            print("docs/results.md is stale; run docs/make_results.py")
+            return 1
+        print("docs/results.md is up to date")
+        return 0
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
