@@ -27,22 +27,19 @@ class TitleMerge {
  public:
   explicit TitleMerge(ExternalSort& titles) : titles_(titles) { advance(); }
 
-  // The title of this key (as put_key wrote it), the first one given; nothing: it has none.
+  // The title of this key (as put_key wrote it), the first one given; nothing: it has none. Keys
+  // must rise from call to call; further titles of a key are passed over by the next call.
   const std::string* find(std::string_view key) {
     while (more_ && key_ < key) advance();
     return more_ && key_ == key ? &title_ : nullptr;
   }
 
  private:
-  // To the first record of the next key.
   void advance() {
-    const std::string last = key_;
     std::string_view record;
-    do {
-      more_ = titles_.next(record);
-      if (!more_) return;
-      key_ = take_key(record);
-    } while (key_ == last);
+    more_ = titles_.next(record);
+    if (!more_) return;
+    key_ = take_key(record);
     take_number(record, 6);
     title_ = record;
   }
