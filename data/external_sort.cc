@@ -11,8 +11,8 @@
 namespace seqrank {
 namespace {
 
-constexpr std::size_t kLeastBuffer = 64 * 1024;  // of one run while merging
-constexpr std::size_t kMostRuns = 256;  // open files of one level
+constexpr std::size_t kLeastBuffer = 64 * 1024;           // of one run while merging
+constexpr std::size_t kMostRuns = 256;                    // open files of one level
 constexpr std::size_t kMostArena = std::size_t{4} << 30;  // offsets are 32 bits
 
 // Eight bytes at `depth`, big-endian, zeros beyond the record's end.
