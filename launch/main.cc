@@ -116,6 +116,9 @@ int fail(World& world, const std::string& message, int code) {
 int main(int argc, char** argv) {
   // A reader that goes away (`| head`) is met where we write, not by dying in the middle of a run.
   ::signal(SIGPIPE, SIG_IGN);
+  // Open MPI would print a back trace from inside SIGABRT and SIGSEGV, which allocates, and waits
+  // for ever when the heap is what broke: a crashed rank has to die, or its peers wait with it.
+  ::setenv("OMPI_MCA_opal_signal", "", 0);
   seqrank::World world;  // outlives the try: a failing rank aborts its peers through it
   try {
     return seqrank::run_program(std::vector<std::string>(argv + 1, argv + argc), world);

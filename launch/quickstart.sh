@@ -65,15 +65,15 @@ say "6/6 what three people might like next"
 "$seqrank" recommend --run="$out/run" --data="$data" --users="$users" --k=5
 
 cat <<END
-== Done. What was made:
-  $data          the data set           build/cpu/launch/seqrank inspect $data
-  $out/run       the run                build/cpu/launch/seqrank inspect $out/run
-  $out/eval.json the numbers above
+== Done. What was made, and how to look at it:
+  $out/eval.json: the numbers above
+  build/cpu/launch/seqrank inspect $data
+  build/cpu/launch/seqrank inspect $out/run
 
 What to try next:
   build/cpu/launch/seqrank recommend --run=$out/run --data=$data --users=7 --k=20
   build/cpu/launch/seqrank train --help
   build/cpu/launch/seqrank train --config=launch/configs/quickstart.ini --data=$data \\
-    --run=runs/gru --model.cell=gru
+    --run=runs/lstm --model.cell=lstm
   tests/run.sh
 END

@@ -36,7 +36,7 @@ StopRequest::StopRequest(const Options& options) {
 }
 
 bool StopRequest::asked() const {
-  return stop_signal() != 0 || (stop_time_ > 0 && std::time(nullptr) >= stop_time_);
+  return stop_signal() != 0 || (stop_time_ && std::time(nullptr) >= *stop_time_);
 }
 
 }  // namespace seqrank

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "models/options.h"
@@ -20,7 +21,7 @@ class StopRequest {
   bool asked() const;  // cheap enough for every step
 
  private:
-  std::int64_t stop_time_ = 0;  // seconds since 1970; 0: none
+  std::optional<std::int64_t> stop_time_;  // seconds since 1970
 };
 
 }  // namespace seqrank
