@@ -4,8 +4,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <mutex>
+#include <vector>
 
 #include "backend/check.h"
 
@@ -25,6 +30,68 @@ std::size_t capacity_for(std::size_t bytes) {
 
 }  // namespace
 
+// The blocks and the counts; shared by the arena and all its storages.
+struct ArenaPool {
+  explicit ArenaPool(std::size_t limit_bytes) : limit(limit_bytes) {}
+  ~ArenaPool() {
+    for (auto& [capacity, blocks] : kept)
+      for (void* block : blocks) std::free(block);
+  }
+  void* take(std::size_t capacity, Tag tag);  // null: no memory
+  void release(const Storage& storage);
+  std::string table() const;
+
+  mutable std::mutex mutex;
+  std::size_t limit;
+  std::size_t reserved = 0;  // obtained from the system, used or kept
+  std::int64_t device_allocations = 0;
+  std::array<std::size_t, kTags> now{};
+  std::array<std::size_t, kTags> peak{};
+  std::map<std::size_t, std::vector<void*>> kept;  // by capacity
+};
+
+void* ArenaPool::take(std::size_t capacity, Tag tag) {
+  std::lock_guard lock(mutex);
+  void* block = nullptr;
+  auto same_size = kept.find(capacity);
+  if (same_size != kept.end() && !same_size->second.empty()) {
+    block = same_size->second.back();
+    same_size->second.pop_back();
+  } else if (limit == 0 || reserved + capacity <= limit) {
+    block = std::aligned_alloc(kAlignment, capacity);
+    if (block == nullptr) return nullptr;
+    reserved += capacity;
+    ++device_allocations;
+  } else {
+    return nullptr;
+  }
+  const int t = static_cast<int>(tag);
+  now[t] += capacity;
+  peak[t] = std::max(peak[t], now[t]);
+  return block;
+}
+
+void ArenaPool::release(const Storage& storage) {
+  std::lock_guard lock(mutex);
+  now[static_cast<int>(storage.tag_)] -= storage.capacity_;
+  if (kPassThrough) {
+    std::free(storage.data_);
+    reserved -= storage.capacity_;
+  } else {
+    kept[storage.capacity_].push_back(storage.data_);
+  }
+}
+
+std::string ArenaPool::table() const {
+  std::lock_guard lock(mutex);
+  std::string text;
+  for (int t = 0; t < kTags; ++t) {
+    text += fmt::format("{}{} {:.1f} MiB (peak {:.1f})", t ? ", " : "", tag_name(Tag(t)),
+                        now[t] / 1048576.0, peak[t] / 1048576.0);
+  }
+  return text;
+}
+
 const char* tag_name(Tag tag) {
   static constexpr const char* kNames[kTags] = {"parameter",  "gradient",  "optimiser",
                                                 "activation", "workspace", "batch"};
@@ -32,78 +99,39 @@ const char* tag_name(Tag tag) {
 }
 
 Storage::~Storage() {
-  arena_.release(*this);
+  pool_->release(*this);
 }
 
-Arena::~Arena() {
-  for (auto& [capacity, blocks] : kept_)
-    for (void* block : blocks) std::free(block);
-}
+Arena::Arena(std::size_t limit_bytes) : pool_(std::make_shared<ArenaPool>(limit_bytes)) {}
 
 std::shared_ptr<Storage> Arena::allocate(std::size_t bytes, Tag tag) {
   const std::size_t capacity = capacity_for(bytes == 0 ? 1 : bytes);
-  void* block = nullptr;
-  {
-    std::lock_guard lock(mutex_);
-    auto kept = kept_.find(capacity);
-    if (kept != kept_.end() && !kept->second.empty()) {
-      block = kept->second.back();
-      kept->second.pop_back();
-    } else if (limit_ == 0 || reserved_ + capacity <= limit_) {
-      block = std::aligned_alloc(kAlignment, capacity);
-      if (block != nullptr) {
-        reserved_ += capacity;
-        ++device_allocations_;
-      }
-    }
-    if (block != nullptr) {
-      const int t = static_cast<int>(tag);
-      now_[t] += capacity;
-      peak_[t] = std::max(peak_[t], now_[t]);
-    }
-  }
+  void* block = pool_->take(capacity, tag);
   SR_CHECK(block != nullptr, ErrorKind::device,
            "out of memory: {} bytes wanted for {}; in use {}; lower --train.batch, "
            "--data.max_length or --model.width, or use more ranks",
            bytes, tag_name(tag), table());
   if (kPassThrough) std::memset(block, 0xFF, capacity);
-  return std::make_shared<Storage>(*this, block, bytes, capacity, tag);
-}
-
-void Arena::release(const Storage& storage) {
-  std::lock_guard lock(mutex_);
-  now_[static_cast<int>(storage.tag_)] -= storage.capacity_;
-  if (kPassThrough) {
-    std::free(storage.data_);
-    reserved_ -= storage.capacity_;
-  } else {
-    kept_[storage.capacity_].push_back(storage.data_);
-  }
+  return std::make_shared<Storage>(pool_, block, bytes, capacity, tag);
 }
 
 std::int64_t Arena::device_allocations() const {
-  std::lock_guard lock(mutex_);
-  return device_allocations_;
+  std::lock_guard lock(pool_->mutex);
+  return pool_->device_allocations;
 }
 
 std::size_t Arena::bytes(Tag tag) const {
-  std::lock_guard lock(mutex_);
-  return now_[static_cast<int>(tag)];
+  std::lock_guard lock(pool_->mutex);
+  return pool_->now[static_cast<int>(tag)];
 }
 
 std::size_t Arena::peak_bytes(Tag tag) const {
-  std::lock_guard lock(mutex_);
-  return peak_[static_cast<int>(tag)];
+  std::lock_guard lock(pool_->mutex);
+  return pool_->peak[static_cast<int>(tag)];
 }
 
 std::string Arena::table() const {
-  std::lock_guard lock(mutex_);
-  std::string text;
-  for (int t = 0; t < kTags; ++t) {
-    text += fmt::format("{}{} {:.1f} MiB (peak {:.1f})", t ? ", " : "", tag_name(Tag(t)),
-                        now_[t] / 1048576.0, peak_[t] / 1048576.0);
-  }
-  return text;
+  return pool_->table();
 }
 
 }  // namespace seqrank

@@ -4,14 +4,10 @@
 // Does not order reuse between streams: a tensor lives until the work that reads it is done.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <vector>
 
 namespace seqrank {
 
@@ -19,13 +15,15 @@ enum class Tag { parameter, gradient, optimiser, activation, workspace, batch };
 inline constexpr int kTags = 6;
 const char* tag_name(Tag tag);
 
-class Arena;
+struct ArenaPool;
 
-// A block of an arena; goes back to it on destruction.
+// A block of an arena; goes back to it on destruction. Keeps the arena's memory alive, so that a
+// tensor still queued on a stream may outlive the Arena.
 class Storage {
  public:
-  Storage(Arena& arena, void* data, std::size_t bytes, std::size_t capacity, Tag tag)
-      : arena_(arena), data_(data), bytes_(bytes), capacity_(capacity), tag_(tag) {}
+  Storage(std::shared_ptr<ArenaPool> pool, void* data, std::size_t bytes, std::size_t capacity,
+          Tag tag)
+      : pool_(std::move(pool)), data_(data), bytes_(bytes), capacity_(capacity), tag_(tag) {}
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -33,8 +31,8 @@ class Storage {
   std::size_t bytes() const { return bytes_; }
 
  private:
-  friend class Arena;
-  Arena& arena_;
+  friend struct ArenaPool;
+  std::shared_ptr<ArenaPool> pool_;
   void* data_;
   std::size_t bytes_;     // asked for
   std::size_t capacity_;  // of the block
@@ -44,8 +42,7 @@ class Storage {
 class Arena {
  public:
   // limit_bytes = 0: no limit but the machine's.
-  explicit Arena(std::size_t limit_bytes = 0) : limit_(limit_bytes) {}
-  ~Arena();
+  explicit Arena(std::size_t limit_bytes = 0);
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
@@ -56,19 +53,10 @@ class Arena {
   std::int64_t device_allocations() const;  // calls that reached the system allocator
   std::size_t bytes(Tag tag) const;         // in use now
   std::size_t peak_bytes(Tag tag) const;
-  std::string table() const;  // one line per tag: now, peak
+  std::string table() const;  // tags: now, peak
 
  private:
-  friend class Storage;
-  void release(const Storage& storage);
-
-  mutable std::mutex mutex_;
-  std::size_t limit_;
-  std::size_t reserved_ = 0;  // obtained from the system, used or kept
-  std::int64_t device_allocations_ = 0;
-  std::array<std::size_t, kTags> now_{};
-  std::array<std::size_t, kTags> peak_{};
-  std::map<std::size_t, std::vector<void*>> kept_;  // by capacity
+  std::shared_ptr<ArenaPool> pool_;
 };
 
 }  // namespace seqrank

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/check.h"
+#include "backend/tensor.h"
 
 namespace seqrank {
 namespace {
@@ -56,6 +57,16 @@ TEST(Arena, CountsByTag) {
   }
   EXPECT_EQ(arena.bytes(Tag::parameter), 0u);
   EXPECT_GE(arena.peak_bytes(Tag::parameter), 1024u);
+}
+
+TEST(Arena, ATensorMayOutliveItsArena) {
+  Tensor tensor;
+  {
+    Arena arena;
+    tensor = Tensor(arena, DType::f32, {1000}, Tag::batch);
+  }
+  for (float& value : tensor.span<float>()) value = 1;
+  EXPECT_EQ(tensor.span<float>()[999], 1);
 }
 
 TEST(Arena, OutOfMemoryNamesWhatMemoryWentTo) {
