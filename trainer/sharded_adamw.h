@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "backend/ops/optimiser.h"
-#include "trainer/training_state.h"
 #include "trainer/gradient_exchange.h"
+#include "trainer/training_state.h"
 
 namespace seqrank {
 
