@@ -47,7 +47,6 @@ void softmax_cross_entropy(Context& ctx, Tensor& loss_1, Tensor& dh_ND, Tensor& 
   SR_CHECK(options.temperature > 0, ErrorKind::usage,
            "softmax_cross_entropy: temperature is {}, expected more than 0", options.temperature);
   ctx.count_flops(6.0 * static_cast<double>(n) * static_cast<double>(v) * static_cast<double>(d));
-  ctx.count_flops(6.0 * h_ND.numel() * table_VD.dim(0));
   SR_DISPATCH(ctx, softmax_cross_entropy, loss_1, dh_ND, dtable_VD, dbias_V, h_ND, table_VD, bias_V,
               target_N, scale, options);
 }

@@ -119,6 +119,24 @@ TEST(AttentionRnn, EmptyBatchHasNoLossAndNoGradient) {
   for (float g : built->store.gradients().span<float>()) ASSERT_EQ(g, 0.0f);
 }
 
+// Model FLOPs are what speeds are stated in: a product counted twice would double them.
+TEST(AttentionRnn, CountsEveryProductOfForwardAndBackwardOnce) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, {});
+  const Batch batch = packed_batch(ctx, kSequences);
+  Profile profile;
+  ctx.set_profile(&profile);
+  Tape tape(ctx, TapeMode::training, 5);
+  Var loss = built->trained().loss(tape, batch);
+  tape.backward(loss);
+  const double n = batch.events, b = batch.sequences, d = 8, v = 11;
+  const double recurrence = 6 * 3 * d * d * (n + (n - b));  // no state before a first event
+  const double attention = 6 * n * (d * d + d);
+  const double output = 6 * n * 2 * d * d;
+  EXPECT_EQ(profile.flops, recurrence + attention + output + 6 * n * v * d);
+  EXPECT_EQ(profile.operators.at("softmax_cross_entropy").calls, 1);
+}
+
 TEST(AttentionRnn, DropoutDependsOnPlaceAndOnNothingElse) {
   Context ctx(Device::cpu, 1);
   auto built = build(ctx, {{"model.dropout", "0.5"}});
