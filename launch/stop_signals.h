@@ -4,6 +4,8 @@
 
 namespace seqrank {
 
+// To be called from the main thread before it starts computing: neither it nor the threads it
+// starts later are ever interrupted by these signals; a thread that does nothing else takes them.
 void install_stop_handlers();
 
 // The first signal that came, or 0. Safe from any thread.
