@@ -1,5 +1,4 @@
-// Times matrix products. Shapes alternate, so that a busy moment of the machine does not hit one
-// of them alone; the best time of each counts.
+// Times matrix products: a short trial finds the fastest shape, whose sustained rate is the result.
 #include "backend/matmul_rate.h"
 
 #include <algorithm>
@@ -21,8 +20,8 @@ struct Product {
 // a little faster on some processors.
 constexpr std::array kProducts{Product{1024, 1024, 1024}, Product{512, 512, 512},
                                Product{128, 3072, 64}, Product{64, 3072, 128}};
+constexpr double kTrialSeconds = 0.05;
 constexpr double kSeconds = 0.5;
-constexpr double kFlopsAtOnce = 5e8;  // some milliseconds: well above the clock's resolution
 
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -42,27 +41,31 @@ double measured_matmul_rate(Context& ctx) {
   Tensor c = ctx.empty(DType::f32, {most_c}, Tag::workspace);
   fill(ctx, a, 0.5f);
   fill(ctx, b, 0.25f);
-  const auto best_of_round = [&] {
-    double best = 0;
-    for (const Product& p : kProducts) {
-      const int repeats = static_cast<int>(std::max(1.0, kFlopsAtOnce / p.flops()));
-      const double begin = seconds_now();
-      const Tensor a_MK = a.flat_range(0, p.m * p.k).reshape({p.m, p.k});
-      const Tensor b_KN = b.flat_range(0, p.k * p.n).reshape({p.k, p.n});
-      Tensor c_MN = c.flat_range(0, p.m * p.n).reshape({p.m, p.n});
-      for (int r = 0; r < repeats; ++r)
-        matmul(ctx, c_MN, a_MK, Transpose::no, b_KN, Transpose::no, 1, 0);
+  // FLOP/s of products of one shape that go on for `seconds`.
+  const auto rate_of = [&](const Product& p, double seconds) {
+    const Tensor a_MK = a.flat_range(0, p.m * p.k).reshape({p.m, p.k});
+    const Tensor b_KN = b.flat_range(0, p.k * p.n).reshape({p.k, p.n});
+    Tensor c_MN = c.flat_range(0, p.m * p.n).reshape({p.m, p.n});
+    const double begin = seconds_now();
+    double flops = 0;
+    do {
+      matmul(ctx, c_MN, a_MK, Transpose::no, b_KN, Transpose::no, 1, 0);
       ctx.compute().synchronize();
-      best = std::max(best, repeats * p.flops() / (seconds_now() - begin));
-    }
-    return best;
+      flops += p.flops();
+    } while (seconds_now() < begin + seconds);
+    return flops / (seconds_now() - begin);
   };
-  best_of_round();  // generates the library's kernels, touches the memory
-  double best = 0;
-  const double end = seconds_now() + kSeconds;
-  do best = std::max(best, best_of_round());
-  while (seconds_now() < end);
-  return best;
+  const Product* best = nullptr;
+  double best_rate = 0;
+  for (const Product& p : kProducts) {
+    rate_of(p, 0);  // generates the library's kernel, touches the memory
+    const double rate = rate_of(p, kTrialSeconds);
+    if (rate > best_rate) {
+      best_rate = rate;
+      best = &p;
+    }
+  }
+  return rate_of(*best, kSeconds);
 }
 
 }  // namespace seqrank

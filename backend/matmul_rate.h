@@ -6,8 +6,9 @@
 
 namespace seqrank {
 
-// Best fp32 FLOP/s of matmul() with this context's threads, over a few
-// well-shaped products that lie in the caches. Takes about half a second.
+// fp32 FLOP/s of matmul() with this context's threads, sustained for half a second on the fastest
+// of a few well-shaped products that lie in the caches. A burst would be faster, but training is
+// not made of bursts.
 double measured_matmul_rate(Context& ctx);
 
 }  // namespace seqrank

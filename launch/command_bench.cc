@@ -1,5 +1,6 @@
 // seqrank bench: how fast, as ratios against what is measured in the same run. Prints and trains;
 // saves nothing but its numbers.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "backend/check.h"
@@ -47,9 +48,11 @@ std::string to_json_text(const StepBench& bench, const Options& given) {
                {"steps", bench.steps},
                {"repeats", bench.repeats},
                {"matmul_flops_per_s", bench.matmul_flops_per_s},
+               {"matmul_share", bench.matmul_share},
                {"share_of_matmul_rate", bench.share_of_matmul_rate},
                {"one_rank", to_json(bench.one)},
                {"all_ranks", to_json(bench.all)},
+               {"speedups", bench.speedups},
                {"speedup", bench.speedup}};
   for (const StepShare& part : bench.parts) {
     json["parts"].push_back(
@@ -66,17 +69,25 @@ std::string events(const StepSpeed& speed) {
   return with_commas(static_cast<std::int64_t>(speed.median_events_per_s));
 }
 
+// "58.2 to 66.0"
+std::string range_of(const std::vector<double>& values, double factor) {
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  return fmt::format("{:.2f} to {:.2f}", *least * factor, *most * factor);
+}
+
 void print_bench(const StepBench& bench) {
-  print_out(fmt::format("{} repeats of {} steps, {} thread{} a rank; medians\n\n", bench.repeats,
-                        bench.steps, bench.threads, bench.threads == 1 ? "" : "s"));
+  print_out(fmt::format("{} repeats of {} steps, {} thread{} a rank; medians, and ranges\n\n",
+                        bench.repeats, bench.steps, bench.threads, bench.threads == 1 ? "" : "s"));
   std::vector<std::vector<std::string>> rows = {
       {"matrix product, one rank", "", giga(bench.matmul_flops_per_s), ""},
       {"training, one rank", events(bench.one), giga(bench.one.flops_per_s),
-       fmt::format("{:.1f} % of the matrix product", 100 * bench.share_of_matmul_rate)}};
+       fmt::format("{:.1f} % of the matrix product ({})", 100 * bench.share_of_matmul_rate,
+                   range_of(bench.matmul_share, 100))}};
   if (bench.all.ranks > 1) {
-    rows.push_back({fmt::format("training, {} ranks", bench.all.ranks), events(bench.all),
-                    giga(bench.all.flops_per_s),
-                    fmt::format("{:.2f} times one rank", bench.speedup)});
+    rows.push_back(
+        {fmt::format("training, {} ranks", bench.all.ranks), events(bench.all),
+         giga(bench.all.flops_per_s),
+         fmt::format("{:.2f} times one rank ({})", bench.speedup, range_of(bench.speedups, 1))});
   }
   print_out(format_table({"", "events/s", "GFLOP/s", "ratio"}, rows));
   std::vector<std::vector<std::string>> parts;

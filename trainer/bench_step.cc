@@ -88,8 +88,8 @@ std::vector<StepShare> shares(const Profile& profile, const Runner& runner) {
 }  // namespace
 
 std::vector<OptionSpec> bench_step_options() {
-  return {{"bench.steps", OptionKind::integer, "100", "steps of one repeat", "1.."},
-          {"bench.repeats", OptionKind::integer, "5", "of everything measured", "1..1000"},
+  return {{"bench.steps", OptionKind::integer, "50", "steps of one repeat", "1.."},
+          {"bench.repeats", OptionKind::integer, "9", "of everything measured", "1..1000"},
           {"bench.warmup", OptionKind::integer, "20", "steps before the first repeat", "0.."}};
 }
 
@@ -107,7 +107,7 @@ StepBench bench_step(Context& ctx, Communicator& comm, const Dataset& dataset,
   all.run(options.integer("bench.warmup"));
 
   Profile profile;
-  std::vector<double> rates, ratios;
+  std::vector<double> rates;  // before and after each measurement of one rank
   one.forget();
   for (std::int64_t repeat = 0; repeat < result.repeats; ++repeat) {
     comm.barrier();
@@ -116,7 +116,7 @@ StepBench bench_step(Context& ctx, Communicator& comm, const Dataset& dataset,
       ctx.set_profile(&profile);
       result.one.events_per_s.push_back(one.measure(result.steps));
       ctx.set_profile(nullptr);
-      ratios.push_back(result.one.events_per_s.back() / rates.back());
+      rates.push_back(measured_matmul_rate(ctx));
     }
     comm.barrier();
     result.all.events_per_s.push_back(all.measure(result.steps));
@@ -129,8 +129,13 @@ StepBench bench_step(Context& ctx, Communicator& comm, const Dataset& dataset,
     speed->median_events_per_s = median(speed->events_per_s);
     speed->flops_per_s = speed->median_events_per_s * speed->flops_per_event;
   }
-  result.share_of_matmul_rate = median(ratios) * result.one.flops_per_event;
-  result.speedup = result.all.median_events_per_s / result.one.median_events_per_s;
+  for (std::int64_t i = 0; i < result.repeats; ++i) {
+    const double around = (rates[2 * i] + rates[2 * i + 1]) / 2;
+    result.matmul_share.push_back(result.one.events_per_s[i] * result.one.flops_per_event / around);
+    result.speedups.push_back(result.all.events_per_s[i] / result.one.events_per_s[i]);
+  }
+  result.share_of_matmul_rate = median(result.matmul_share);
+  result.speedup = median(result.speedups);
   result.parts = shares(profile, one);
   return result;
 }
