@@ -2,12 +2,15 @@
 #include "trainer/run_folder.h"
 
 #include <fcntl.h>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
@@ -78,6 +81,11 @@ std::map<std::string, std::string> RunFolder::config() const {
       if (!entry.value.empty()) values[entry.key] = entry.value;
     return values;
   });
+}
+
+void RunFolder::log(const std::string& line) const {
+  std::ofstream(log_path(), std::ios::app)
+      << fmt::format("{:%Y-%m-%d %H:%M:%S} ", fmt::gmtime(std::time(nullptr))) << line << "\n";
 }
 
 bool RunFolder::stop_file() const {

@@ -34,6 +34,8 @@ class RunFolder {
   std::string config_path() const { return path_ + "/config.ini"; }
   std::string metrics_path() const { return path_ + "/metrics.jsonl"; }
   std::string log_path() const { return path_ + "/log.txt"; }
+  // One line with the time of day, after those of earlier starts. A full disk is no reason to stop.
+  void log(const std::string& line) const;
 
   // Makes the folder and its parents where they are not there yet.
   void create() const;

@@ -38,12 +38,13 @@ std::map<std::string, std::string> as_map(const Options& options) {
   return values;
 }
 
-CheckpointOptions checkpoint_options(const Options& options, const TrainObserver& observer) {
+CheckpointOptions checkpoint_options(const Options& options,
+                                     std::function<void(const std::string&)> report) {
   CheckpointOptions result;
   result.keep_last = static_cast<int>(options.integer("train.keep"));
   result.on_failure =
       options.text("train.on_save_failure") == "stop" ? SaveFailure::stop : SaveFailure::warn;
-  if (observer.message) result.report = observer.message;
+  result.report = std::move(report);
   if (options.has("train.fault")) result.faults = FaultPlan::parse(options.text("train.fault"));
   return result;
 }
@@ -64,7 +65,8 @@ TrainingRun::TrainingRun(Context& ctx, Communicator& comm, const Options& option
       dataset_(Dataset::open(options.text("data"))),
       parts_(ctx, comm, dataset_, options),
       folder_(options.text("run")),
-      checkpoints_(folder_.checkpoints(), comm, checkpoint_options(options, observer)) {
+      checkpoints_(folder_.checkpoints(), comm,
+                   checkpoint_options(options, [this](const std::string& line) { tell(line); })) {
   state_.seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   state_.dataset_fingerprint = dataset_.fingerprint();
   state_.config = as_map(options);
@@ -226,7 +228,9 @@ void TrainingRun::save() {
 }
 
 void TrainingRun::tell(const std::string& line) const {
-  if (comm_.rank() == 0 && observer_.message) observer_.message(line);
+  if (comm_.rank() != 0) return;
+  folder_.log(line);
+  if (observer_.message) observer_.message(line);
 }
 
 TrainResult train(Context& ctx, Communicator& comm, const Options& options,
