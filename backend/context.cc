@@ -36,7 +36,7 @@ Context::Context(Device device, int threads, std::size_t memory_limit)
       arena_(memory_limit),
       compute_(make_inline_stream()) {
   SR_CHECK(device == Device::cpu, ErrorKind::device,
-           "--device cuda: this program was built without CUDA; use --device cpu");
+           "a CUDA device is wanted, but this program was built without CUDA");
   check_processor();
   omp_set_num_threads(threads_);  // also what oneDNN uses on this thread
 }
