@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Trains with the real program under the real mpirun, on a small synthetic data set.
+
+  train_runs_test.py --list               names of the cases
+  train_runs_test.py PROGRAM CASE         runs one; exit 77 = skipped, with the reason
+"""
+import glob
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+SKIPPED = 77
+STOPPED_RESUMABLE = 75
+MPIRUN = ["mpirun", "-q", "--bind-to", "none", "--oversubscribe"]
+SMALL = ["--model.width=16", "--train.batch=16", "--train.log_every=1", "--train.evaluate_every=0"]
+
+
+def make_data(program, name="data.h5"):
+    subprocess.run([program, "synth", "--items=200", "--sequences=300", "--length=20",
+                    "--clusters=8", f"--output={name}"], check=True, stdout=subprocess.DEVNULL)
+
+
+def train_command(program, ranks, run, *more):
+    launcher = MPIRUN + ["-np", str(ranks)] if ranks > 1 else []
+    return launcher + [program, "train", "--data=data.h5", f"--run={run}", *SMALL, *more]
+
+
+def train(program, ranks, run, *more, code=0):
+    result = subprocess.run(train_command(program, ranks, run, *more), capture_output=True,
+                            text=True, timeout=150)
+    assert result.returncode == code, f"exit {result.returncode}, not {code}: {result.stderr}"
+
+
+def losses(run):
+    """By step; a step that is there twice is an error."""
+    result = {}
+    with open(f"{run}/metrics.jsonl", encoding="utf-8") as lines:
+        for line in map(json.loads, lines):
+            if "loss" in line:
+                assert line["step"] not in result, f"step {line['step']} twice"
+                result[line["step"]] = line["loss"]
+    return result
+
+
+def sums(run, step):
+    """What the checkpoint says of the bits of every weight and moment."""
+    with open(f"{run}/checkpoints/step-{step:08d}/manifest.json", encoding="utf-8") as text:
+        manifest = json.JSONDecoder().raw_decode(text.read())[0]
+    return sorted((p["name"], p["begin"], p["end"], p["xxh3"])
+                  for shard in manifest["shards"] for p in shard["pieces"])
+
+
+def equal_loss_on_1_2_and_4_ranks(program):
+    make_data(program)
+    curves = {}
+    for ranks in (1, 2, 4):
+        train(program, ranks, f"run{ranks}", "--train.steps=200")
+        curves[ranks] = losses(f"run{ranks}")
+        assert sorted(curves[ranks]) == list(range(1, 201))
+    assert curves[1][200] < 0.95 * curves[1][1], "nothing was learnt"
+    for ranks in (2, 4):
+        worst = max(abs(curves[ranks][s] / curves[1][s] - 1) for s in curves[1])
+        assert worst <= 1e-5, f"{ranks} ranks: {worst}"
+
+
+def stopped_after_100_and_resumed_is_bitwise_the_same(program):
+    make_data(program)
+    train(program, 2, "whole", "--train.steps=200")
+    train(program, 2, "parts", "--train.steps=200", "--train.stop_at_step=100",
+          code=STOPPED_RESUMABLE)
+    train(program, 2, "parts", "--train.steps=200")
+    assert losses("whole") == losses("parts")
+    assert sums("whole", 200) == sums("parts", 200)
+
+
+def usr1_to_mpirun_saves_and_ends_with_75(program):
+    make_data(program)
+    process = subprocess.Popen(train_command(program, 2, "run", "--train.steps=1000000"),
+                               stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.time() + 60
+    while not (os.path.exists("run/metrics.jsonl") and os.path.getsize("run/metrics.jsonl") > 2000):
+        assert process.poll() is None and time.time() < deadline, "training did not start"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=60) == STOPPED_RESUMABLE
+    manifests = glob.glob("run/checkpoints/*/manifest.json")
+    assert len(manifests) == 1, manifests
+    last = max(losses("run"))
+    train(program, 2, "run", f"--train.steps={last + 10}")
+    assert sorted(losses("run")) == list(range(1, last + 11))
+
+
+def rank_killed_in_a_save_then_resume_is_bitwise_the_same(program):
+    make_data(program)
+    train(program, 2, "whole", "--train.steps=120", "--train.save_every=30")
+    killed = subprocess.run(
+        train_command(program, 2, "parts", "--train.steps=120", "--train.save_every=30",
+                      "--train.fault=checkpoint.after_shard_fsync:rank=1:kill"),
+        capture_output=True, timeout=60)
+    assert killed.returncode not in (0, STOPPED_RESUMABLE), killed
+    assert not glob.glob("parts/checkpoints/*/manifest.json")
+    train(program, 2, "parts", "--train.steps=120", "--train.save_every=30")
+    assert losses("whole") == losses("parts")
+    assert sums("whole", 120) == sums("parts", 120)
+
+
+def ten_lines_of_h5py_train(program):
+    try:
+        import h5py
+        import numpy
+    except ImportError:
+        print("skipped: python3-h5py is not installed")
+        sys.exit(SKIPPED)
+    with h5py.File("data.h5", "w") as file:
+        rows = [numpy.arange(i, i + 5 + i % 7) % 40 for i in range(100)]
+        file.attrs["schema_version"] = 1
+        file["sequence/offset"] = numpy.cumsum([0] + [len(r) for r in rows])
+        file["event/item"] = numpy.concatenate(rows)
+    train(program, 1, "run", "--train.steps=50")
+    curve = losses("run")
+    assert curve[50] < curve[1]
+
+
+CASES = {f.__name__: f for f in (
+    equal_loss_on_1_2_and_4_ranks,
+    stopped_after_100_and_resumed_is_bitwise_the_same,
+    usr1_to_mpirun_saves_and_ends_with_75,
+    rank_killed_in_a_save_then_resume_is_bitwise_the_same,
+    ten_lines_of_h5py_train,
+)}
+
+
+def main():
+    if sys.argv[1:] == ["--list"]:
+        print(";".join(CASES), end="")
+        return
+    program, case = os.path.abspath(sys.argv[1]), sys.argv[2]
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            CASES[case](program)
+        finally:
+            os.chdir("/")
+
+
+if __name__ == "__main__":
+    main()
