@@ -11,7 +11,7 @@
 #include "data/dataset_writer.h"
 #include "data/inspect.h"
 #include "tests/data/raw_dataset.h"
-#include "tests/data/scratch.h"
+#include "tests/data/data_test_support.h"
 
 namespace seqrank {
 namespace {

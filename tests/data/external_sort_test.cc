@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "data/record.h"
-#include "tests/data/scratch.h"
+#include "tests/data/data_test_support.h"
 
 namespace seqrank {
 namespace {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "data/dataset_writer.h"
-#include "tests/data/scratch.h"
+#include "tests/data/data_test_support.h"
 
 namespace seqrank {
 namespace {

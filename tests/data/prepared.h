@@ -12,7 +12,7 @@
 
 #include "data/dataset.h"
 #include "data/prepare.h"
-#include "tests/data/scratch.h"
+#include "tests/data/data_test_support.h"
 
 namespace seqrank::test {
 

@@ -9,7 +9,7 @@
 
 #include "data/dataset.h"
 #include "data/synth_model.h"
-#include "tests/data/scratch.h"
+#include "tests/data/data_test_support.h"
 
 namespace seqrank {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/data/scratch.h"
+#include "tests/data/data_test_support.h"
 
 namespace seqrank {
 namespace {

@@ -56,7 +56,7 @@ class CheckpointFailure : public testing::Test {
     return options;
   }
 
-  TempFolder folder_;
+  Scratch folder_;
   std::vector<std::string> reports_;
 };
 

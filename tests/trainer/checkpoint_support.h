@@ -14,25 +14,12 @@
 #include <vector>
 
 #include "collective/communicator.h"
+#include "tests/support/scratch.h"
 #include "trainer/checkpoint.h"
 
 namespace seqrank {
 
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "seqrank-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using test::Scratch;
 
 inline std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 TEST(Checkpoint, AnyNumberOfRanksReadsWhatAnyOtherWrote) {
   for (const int writers : {1, 2, 3, 4}) {
-    TempFolder folder;
+    Scratch folder;
     with_ranks(writers, [&](Communicator& communicator) {
       CheckpointStore store(folder.path(), communicator);
       save_step(store, communicator, 100);
@@ -38,7 +38,7 @@ TEST(Checkpoint, AnyNumberOfRanksReadsWhatAnyOtherWrote) {
 }
 
 TEST(Checkpoint, EveryRankMayWantWholeTensorsAndOthersNothing) {
-  TempFolder folder;
+  Scratch folder;
   with_ranks(3, [&](Communicator& communicator) {
     CheckpointStore store(folder.path(), communicator);
     save_step(store, communicator, 100);
@@ -58,7 +58,7 @@ TEST(Checkpoint, EveryRankMayWantWholeTensorsAndOthersNothing) {
 }
 
 TEST(Checkpoint, PiecesLargerThanABlockAreReadWhole) {
-  TempFolder folder;
+  Scratch folder;
   const auto communicator = make_null_communicator();
   CheckpointStore store(folder.path(), *communicator);
   Arena arena;
@@ -77,7 +77,7 @@ TEST(Checkpoint, PiecesLargerThanABlockAreReadWhole) {
 TEST(Checkpoint, StateComesBackBitwise) {
   for (const double best : {0.1 + 0.2, -std::numeric_limits<double>::infinity(), -0.0, 5e-324,
                             1.7976931348623157e308}) {
-    TempFolder folder;
+    Scratch folder;
     const auto communicator = make_null_communicator();
     CheckpointStore store(folder.path(), *communicator);
     TrainingState state = make_state(7);
@@ -100,7 +100,7 @@ TEST(Checkpoint, StateComesBackBitwise) {
 }
 
 TEST(Checkpoint, TrainingGoesOnWhileItIsWritten) {
-  TempFolder folder;
+  Scratch folder;
   with_ranks(2, [&](Communicator& communicator) {
     CheckpointOptions options;
     options.faults = FaultPlan::parse("checkpoint.before_shard:sleep=50");
@@ -119,7 +119,7 @@ TEST(Checkpoint, TrainingGoesOnWhileItIsWritten) {
 }
 
 TEST(Checkpoint, TheNextSaveFinishesTheOneBefore) {
-  TempFolder folder;
+  Scratch folder;
   with_ranks(2, [&](Communicator& communicator) {
     CheckpointOptions options;
     options.faults = FaultPlan::parse("checkpoint.after_shard_write:rank=1:sleep=50");
@@ -139,7 +139,7 @@ TEST(Checkpoint, TheNextSaveFinishesTheOneBefore) {
 }
 
 TEST(Checkpoint, AStepIsNotWrittenTwice) {
-  TempFolder folder;
+  Scratch folder;
   const auto communicator = make_null_communicator();
   CheckpointStore store(folder.path(), *communicator);
   save_step(store, *communicator, 100);
@@ -153,7 +153,7 @@ TEST(Checkpoint, AStepIsNotWrittenTwice) {
 }
 
 TEST(Checkpoint, NothingSavedIsNothingFound) {
-  TempFolder folder;
+  Scratch folder;
   with_ranks(2, [&](Communicator& communicator) {
     CheckpointStore store(folder.path() + "/absent", communicator);
     EXPECT_FALSE(store.newest_good().has_value());
@@ -163,7 +163,7 @@ TEST(Checkpoint, NothingSavedIsNothingFound) {
 }
 
 TEST(Checkpoint, ShardsAreOrdinaryHdf5) {
-  TempFolder folder;
+  Scratch folder;
   with_ranks(2, [&](Communicator& communicator) {
     CheckpointStore store(folder.path(), communicator);
     save_step(store, communicator, 100);
@@ -181,7 +181,7 @@ TEST(Checkpoint, ShardsAreOrdinaryHdf5) {
 }
 
 TEST(Checkpoint, KeepsTheLastAndTheBest) {
-  TempFolder folder;
+  Scratch folder;
   const auto communicator = make_null_communicator();
   CheckpointStore store(folder.path(), *communicator);
   for (const std::int64_t step : {100, 200, 300, 400})  // best_step is 100
@@ -193,7 +193,7 @@ TEST(Checkpoint, KeepsTheLastAndTheBest) {
 }
 
 TEST(Checkpoint, BestFallsBackToNewest) {
-  TempFolder folder;
+  Scratch folder;
   const auto communicator = make_null_communicator();
   std::vector<std::string> reports;
   CheckpointOptions options;
@@ -206,7 +206,7 @@ TEST(Checkpoint, BestFallsBackToNewest) {
 }
 
 TEST(Checkpoint, RefusesAnotherModelBeforeLoading) {
-  TempFolder folder;
+  Scratch folder;
   with_ranks(2, [&](Communicator& communicator) {
     CheckpointStore store(folder.path(), communicator);
     save_step(store, communicator, 100);
@@ -233,7 +233,7 @@ TEST(Checkpoint, RefusesAnotherModelBeforeLoading) {
 }
 
 TEST(Checkpoint, WhatWasNotSavedIsRefusedOnAllRanks) {
-  TempFolder folder;
+  Scratch folder;
   with_ranks(3, [&](Communicator& communicator) {
     CheckpointStore store(folder.path(), communicator);
     save_step(store, communicator, 100);

@@ -18,7 +18,7 @@ const std::vector<OptionSpec> kSpecs = {
 };
 
 TEST(RunFolder, WritesTheConfigurationAndReadsItBack) {
-  TempFolder temp;
+  Scratch temp;
   const RunFolder folder(temp.path() + "/runs/a");
   folder.create();
   Options options(kSpecs);
@@ -32,7 +32,7 @@ TEST(RunFolder, WritesTheConfigurationAndReadsItBack) {
 }
 
 TEST(RunFolder, ThatCannotBeMadeIsOneError) {
-  TempFolder temp;
+  Scratch temp;
   write_file(temp.path() + "/file", "x");
   try {
     RunFolder(temp.path() + "/file/run").create();
@@ -44,7 +44,7 @@ TEST(RunFolder, ThatCannotBeMadeIsOneError) {
 }
 
 TEST(RunFolder, StopFileIsARequestThatCanBeWithdrawn) {
-  TempFolder temp;
+  Scratch temp;
   const RunFolder folder(temp.path());
   EXPECT_FALSE(folder.stop_file());
   write_file(temp.path() + "/STOP", "");
@@ -55,7 +55,7 @@ TEST(RunFolder, StopFileIsARequestThatCanBeWithdrawn) {
 }
 
 TEST(RunFolder, MetricsAreOneObjectALine) {
-  TempFolder temp;
+  Scratch temp;
   RunFolder folder(temp.path());
   EXPECT_EQ(folder.open_metrics(0), "");
   folder.append_step({50, 1, 2.5, 0.001, std::numeric_limits<double>::infinity(), 800, 1e4, 1.5});
@@ -70,7 +70,7 @@ TEST(RunFolder, MetricsAreOneObjectALine) {
 }
 
 TEST(RunFolder, ResumingCutsMetricsToWhatTheCheckpointSaw) {
-  TempFolder temp;
+  Scratch temp;
   std::int64_t bytes = 0;
   std::string kept;
   {
@@ -89,7 +89,7 @@ TEST(RunFolder, ResumingCutsMetricsToWhatTheCheckpointSaw) {
 }
 
 TEST(RunFolder, DropsATornLineAndSaysWhenLinesAreLost) {
-  TempFolder temp;
+  Scratch temp;
   RunFolder folder(temp.path());
   write_file(folder.metrics_path(), "{\"step\":1}\n{\"st");
   EXPECT_THAT(folder.open_metrics(40), testing::HasSubstr("lines lost"));
@@ -102,7 +102,7 @@ TEST(RunFolder, DropsATornLineAndSaysWhenLinesAreLost) {
 }
 
 TEST(RunFolder, AFullDiskIsOneErrorOfTheCheckpointClass) {
-  TempFolder temp;
+  Scratch temp;
   RunFolder folder(temp.path() + "/absent");
   try {
     folder.open_metrics(0);

@@ -96,7 +96,7 @@ class Train : public testing::Test {
     return all;
   }
 
-  TempFolder temp_;
+  Scratch temp_;
   std::string data_ = temp_.path() + "/synth.h5";
 };
 

@@ -1,9 +1,8 @@
-// What the tests of data share: a folder of their own, programs to run, errors to expect.
+// What the tests of data share: programs to run, errors to expect.
 #pragma once
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -11,29 +10,9 @@
 #include <string>
 
 #include "backend/check.h"
+#include "tests/support/scratch.h"
 
 namespace seqrank::test {
-
-// A new folder, removed at the end.
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "seqrank-test-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    path_ = name;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  const std::string& path() const { return path_; }
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 // Runs a shell command; its output and errors go to `out`. Returns its exit status.
 inline int run(const std::string& command, std::string& out) {
