@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=${SEQRANK_JOBS:-$(nproc)}
 presets=("${@:-cpu}")
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 broken=""
 
 launch/setup.sh
 
@@ -23,17 +23,16 @@ selection() {
   esac
 }
 
-count() { # count JUNIT-FILE ATTRIBUTE
-  grep -o -m1 " $2=\"[0-9]*\"" "$1" | head -1 | grep -o '[0-9]*'
+count() { # count JUNIT-FILE ATTRIBUTE: of the suite, the first in the file
+  grep -o "[[:space:]]$2=\"[0-9]*\"" "$1" | head -1 | grep -o '[0-9]*'
 }
 
 for preset in "${presets[@]}"; do
   echo "== $preset: configure and build"
-  cmake --preset "$preset" >"/tmp/seqrank-configure.$$" 2>&1 || {
-    cat "/tmp/seqrank-configure.$$"
+  configured=$(cmake --preset "$preset" 2>&1) || {
+    echo "$configured"
     exit 2
   }
-  rm -f "/tmp/seqrank-configure.$$"
   cmake --build --preset "$preset" -j "$jobs"
 
   echo "== $preset: tests ($(selection "$preset"))"
@@ -43,7 +42,7 @@ for preset in "${presets[@]}"; do
   threads=() && [[ $preset == tsan ]] && threads=(env OMP_NUM_THREADS=1)
   # shellcheck disable=SC2046  # words of the selection are arguments
   "${threads[@]}" ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --no-tests=error \
-    --output-junit "$junit" $(selection "$preset") || true
+    --output-junit "$junit" $(selection "$preset") || broken+=" $preset"
   [[ -s $junit ]] || {
     echo "$preset: ctest gave no results" >&2
     exit 2
@@ -56,5 +55,7 @@ for preset in "${presets[@]}"; do
   skipped=$((skipped + left))
 done
 
+# ctest counts a test whose program is missing as skipped; its exit code knows better.
+[[ -z $broken ]] || echo "ctest says that not all is well under:$broken"
 echo "$passed passed, $failed failed, $skipped skipped"
-((failed == 0))
+[[ -z $broken ]] && ((failed == 0))
