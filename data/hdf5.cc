@@ -11,6 +11,11 @@
 namespace seqrank::hdf5 {
 namespace {
 
+// Every handle of ours is closed by its owner. What HDF5 1.10 does at exit on top of that crashes
+// when a file could not be closed (full disk), and would turn our exit code into a signal. Must
+// come before the first other call, hence a static object.
+[[maybe_unused]] const herr_t kNothingAtExit = H5dont_atexit();
+
 herr_t keep_innermost(unsigned, const H5E_error2_t* error, void* out) {
   if (error->desc != nullptr) *static_cast<std::string*>(out) = error->desc;
   return 1;  // stop after the first, which H5E_WALK_UPWARD makes the innermost
