@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Records every result that docs/results.md shows, but preparing 50 million lines
+# (tests/long/prepare_50m.py): an hour and a half on two cores, on a quiet machine.
+#   docs/record_all.sh ML-1M.TXT [PART...]     parts: seeds equal resume synth bench (default: all)
+# ML-1M.TXT is MovieLens-1M as published with SASRec: `user item` a line, in the order of time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+text=$(realpath "${1:?docs/record_all.sh ML-1M.TXT [PART...]}")
+shift
+parts=("${@:-}")
+[[ -n ${parts[0]} ]] || parts=(seeds equal resume synth bench)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export PATH=$PWD/build/cpu/launch:$PATH
+if [[ $(id -u) == 0 ]]; then
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+config=launch/configs/ml-1m_attention_rnn.ini
+data=$work/ml-1m.h5
+seqrank prepare --input="$text" --no-header --columns=user,item --output="$data" >/dev/null 2>&1
+
+record() { # record NAME TITLE SEED COMMANDS
+  python3 docs/record_result.py "$1" --title "$2" --seed "$3" -- sh -c "$4"
+}
+
+seeds() {
+  for s in 1 2 3; do
+    record "ml-1m-seed$s" "attention_rnn on MovieLens-1M, seed $s" "$s" \
+      "seqrank train --config=$config --data=$data --run=$work/seed$s --train.seed=$s --threads=1 --json={json:train} && seqrank evaluate --run=$work/seed$s --data=$data --baselines=popularity,markov --threads=1 --json={json:evaluate}"
+  done
+}
+
+short="--config=$config --data=$data --train.steps=200 --train.log_every=1 --train.evaluate_every=0"
+mpirun="mpirun -q --bind-to none --oversubscribe"
+
+equal() {
+  record equal-loss "The first 200 losses on MovieLens-1M, fp32, on 1, 2 and 4 ranks" 1 \
+    "for r in 1 2 4; do $mpirun -np \$r seqrank train $short --run=$work/equal\$r --threads=1 || exit 1; done; cp $work/equal1/metrics.jsonl {json:1} && cp $work/equal2/metrics.jsonl {json:2} && cp $work/equal4/metrics.jsonl {json:4}"
+}
+
+resume() {
+  local step=checkpoints/step-00000200/manifest.json
+  record exact-resume "MovieLens-1M on two ranks, stopped after step 100 and resumed" 1 \
+    "$mpirun -np 2 seqrank train $short --run=$work/whole --threads=1 && { $mpirun -np 2 seqrank train $short --run=$work/parts --threads=1 --train.stop_at_step=100; test \$? = 75; } && $mpirun -np 2 seqrank train $short --run=$work/parts --threads=1 && cp $work/whole/metrics.jsonl {json:whole} && cp $work/parts/metrics.jsonl {json:resumed} && cp $work/whole/$step {json:whole_manifest} && cp $work/parts/$step {json:resumed_manifest}"
+}
+
+synth() {
+  record synth "attention_rnn on synthetic data whose best possible score is known" 1 \
+    "seqrank synth --items=1000 --sequences=20000 --length=50 --output=$work/synth.h5 --json={json:synth} && $mpirun -np 2 seqrank train --config=$config --data=$work/synth.h5 --run=$work/synth --evaluate.seen=kept --train.batch=128 --train.epochs=8 --threads=1 --json={json:train} && seqrank evaluate --run=$work/synth --data=$work/synth.h5 --json={json:evaluate}"
+}
+
+bench() {
+  record bench-step "The training step on MovieLens-1M, width 64, fp32" 1 \
+    "$mpirun -np 2 seqrank bench step --config=$config --data=$data --threads=1 --json={json}"
+  record bench-step-batch128 "The same, 128 samples a step" 1 \
+    "$mpirun -np 2 seqrank bench step --config=$config --data=$data --threads=1 --train.batch=128 --json={json}"
+}
+
+for part in "${parts[@]}"; do "$part"; done
+python3 docs/make_results.py
