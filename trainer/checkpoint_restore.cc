@@ -127,7 +127,8 @@ std::vector<Difference> CheckpointStore::differences(std::int64_t step,
     totals.try_emplace(tensor.name, -1, -1).first->second.second = tensor.total;
   for (const auto& [name, sizes] : totals)
     if (sizes.first != sizes.second)
-      rows.push_back({name, elements_text(sizes.first), elements_text(sizes.second)});
+      rows.push_back(
+          {name, elements_text(sizes.first), elements_text(sizes.second), Difference::Of::tensor});
   return rows;
 }
 

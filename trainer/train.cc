@@ -84,8 +84,8 @@ void TrainingRun::resume() {
       if (!free_to_change(spec.key)) keys.push_back(spec.key);
     const auto differences = checkpoints_.differences(saved->step, totals, state_, keys);
     SR_CHECK(differences.empty(), ErrorKind::checkpoint,
-             "{}: its checkpoint is of another run; give another --run, or the same options:\n{}",
-             options_.text("run"), difference_table(differences));
+             "{}: its checkpoint is of another run; give another --run, or the same options: {}",
+             options_.text("run"), difference_text(differences));
     auto pieces = parts_.optimiser->pieces();
     checkpoints_.load(saved->step, pieces);
     parts_.exchange->gather_values(ctx_);

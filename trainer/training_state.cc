@@ -1,22 +1,33 @@
-// The table of differences; see training_state.h.
+// Differences; see training_state.h.
 #include "trainer/training_state.h"
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace seqrank {
 
-std::string difference_table(std::span<const Difference> differences) {
-  std::size_t what = 4, saved = 5;
+constexpr std::size_t kShown = 8;
+
+std::string difference_text(std::span<const Difference> differences) {
+  std::vector<std::string> parts;
+  std::size_t tensors = 0, more = 0;
+  std::string tensor;
   for (const Difference& row : differences) {
-    what = std::max(what, row.what.size());
-    saved = std::max(saved, row.saved.size());
+    const std::string part = fmt::format("{}: {} saved, {} now", row.what, row.saved, row.now);
+    if (row.of == Difference::Of::tensor) {
+      if (++tensors == 1) tensor = part;
+    } else if (parts.size() < kShown) {
+      parts.push_back(part);
+    } else {
+      ++more;
+    }
   }
-  std::string table = fmt::format("  {:<{}}  {:<{}}  {}", "what", what, "saved", saved, "now");
-  for (const Difference& row : differences)
-    table += fmt::format("\n  {:<{}}  {:<{}}  {}", row.what, what, row.saved, saved, row.now);
-  return table;
+  if (more > 0) parts.push_back(fmt::format("and {} more", more));
+  if (parts.empty() && tensors > 0) {
+    parts.push_back(tensor);
+    --tensors;
+  }
+  if (tensors > 0) parts.push_back(fmt::format("and {} tensor{}", tensors, tensors > 1 ? "s" : ""));
+  return fmt::format("{}", fmt::join(parts, "; "));
 }
 
 std::vector<Difference> config_differences(const std::map<std::string, std::string>& saved,

@@ -45,8 +45,11 @@ struct Difference {
   std::string what;   // "model.width"
   std::string saved;  // "64"; "-" where it is absent
   std::string now;
+  enum class Of { run, tensor } of = Of::run;
 };
-std::string difference_table(std::span<const Difference> differences);  // a line each, aligned
+// One line for people: what differs of the run, then how many tensors follow from it; the first
+// tensor where nothing else differs.
+std::string difference_text(std::span<const Difference> differences);
 
 // `saved` and `now` at the given keys; a key absent on both sides is equal.
 std::vector<Difference> config_differences(const std::map<std::string, std::string>& saved,

@@ -205,14 +205,17 @@ TEST_F(Train, ANonFiniteGradientOfOneRankChangesNoWeightOnAny) {
   });
 }
 
-TEST_F(Train, AnotherModelIsRefusedWithATableOfDifferences) {
+TEST_F(Train, AnotherModelIsRefusedInOneLineOfDifferences) {
   run(1, "one", {{"train.steps", "5"}});
   try {
     run(1, "one", {{"train.steps", "5"}, {"model.width", "16"}});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.exit_code(), 6);
-    EXPECT_NE(std::string(error.what()).find("model.width"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("model.width: 8 saved, 16 now; and "),
+              std::string::npos)
+        << error.what();
+    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
   }
 }
 
