@@ -58,6 +58,8 @@ class CheckpointStore {
   // The newest checkpoint whose manifest and shards match their sums; others are reported and
   // passed over. Throws Error(checkpoint) for a whole manifest of a newer format.
   std::optional<TrainingState> newest_good();
+  // Steps whose folder has a manifest, good or not: saves that were once finished.
+  std::int64_t published() const;
   // For using a model: the best step of the newest good checkpoint where it is kept and good, else
   // that newest one.
   std::optional<TrainingState> best_good();

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <map>
+#include <system_error>
 
 #include "trainer/checkpoint.h"
 #include "trainer/checkpoint_shard.h"
@@ -100,6 +102,16 @@ std::optional<TrainingState> CheckpointStore::newest_good() {
       options_.report(fmt::format("checkpoint of step {} is passed over: {}", step, fault));
   }
   return std::nullopt;
+}
+
+std::int64_t CheckpointStore::published() const {
+  std::int64_t count = 0;
+  if (communicator_.rank() == 0) {
+    std::error_code ignored;  // what cannot be looked at was reported by newest_good()
+    for (const std::int64_t step : checkpoint_steps(folder_))
+      count += std::filesystem::exists(checkpoint_path(folder_, step) + "/manifest.json", ignored);
+  }
+  return communicator_.all_reduce_value(count, Reduce::sum);
 }
 
 std::optional<TrainingState> CheckpointStore::best_good() {

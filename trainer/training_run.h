@@ -20,6 +20,7 @@ class TrainingRun {
 
  private:
   void resume();
+  void start_anew();
   TrainOutcome train_steps();
   bool stop_agreed(std::int64_t step);
   void absorb(std::int64_t step);

@@ -40,7 +40,7 @@ struct TensorTotal {
   std::int64_t total = 0;
 };
 
-// One row of the table that refuses a checkpoint or a run folder.
+// One reason to refuse a checkpoint or a run folder.
 struct Difference {
   std::string what;   // "model.width"
   std::string saved;  // "64"; "-" where it is absent
