@@ -94,6 +94,8 @@ void TrainingRun::resume() {
     state_.config = config;
     tell(fmt::format("resuming {} at step {} of {}", options_.text("run"), state_.step,
                      parts_.total_steps));
+  } else {
+    start_anew();
   }
   first_step_ = absorbed_ = state_.step;
   if (comm_.rank() == 0) {
@@ -102,6 +104,17 @@ void TrainingRun::resume() {
     if (!lost.empty()) tell(lost);
   }
   parts_.loader.seek(state_.step);
+}
+
+// Only where nothing was ever saved whole: what a damaged disk holds is for a person to judge.
+void TrainingRun::start_anew() {
+  const std::int64_t published = checkpoints_.published();
+  SR_CHECK(published == 0, ErrorKind::checkpoint,
+           "{}: none of its {} checkpoints is good; remove the folder, or give another --run",
+           options_.text("run"), published);
+  if (comm_.rank() == 0 && !checkpoint_steps(folder_.checkpoints()).empty())
+    tell(fmt::format("{}: no save in it was ever finished; training starts anew",
+                     options_.text("run")));
 }
 
 TrainResult TrainingRun::run() {
