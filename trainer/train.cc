@@ -124,6 +124,13 @@ TrainResult TrainingRun::run() {
   TrainResult result;
   result.outcome = train_steps();
   checkpoints_.finish_save();
+  // Steps that are only warned of on the way must not be lost silently at the end.
+  SR_CHECK(checkpoints_.last_committed() == state_.step || first_step_ == state_.step,
+           ErrorKind::checkpoint,
+           "{}: step {}, the last of this run, was not saved; make room, then start it again",
+           options_.text("run"), state_.step);
+  // However it ended: a wish that came in the last steps is not meant for the next start.
+  if (comm_.rank() == 0) folder_.withdraw_stop_file();
   result.steps = state_.step;
   result.best_step = state_.best_step;
   result.best_value = state_.best_value;
@@ -157,10 +164,7 @@ TrainOutcome TrainingRun::train_steps() {
     if (checkpoints_.saving() && state_.step == saved_step_ + kPublishAfter)
       checkpoints_.finish_save();
     if (evaluation || last || stop || (save_every > 0 && state_.step % save_every == 0)) save();
-    if (stop && !last) {
-      if (comm_.rank() == 0) folder_.withdraw_stop_file();
-      return TrainOutcome::stopped_resumable;
-    }
+    if (stop && !last) return TrainOutcome::stopped_resumable;
   }
   return TrainOutcome::finished;
 }

@@ -164,6 +164,57 @@ TEST_F(Train, StopFileStopsAndIsWithdrawn) {
   EXPECT_EQ(run(1, "file", {{"train.steps", "50"}}).outcome, TrainOutcome::finished);
 }
 
+TEST_F(Train, AStopFileInTheLastStepsDoesNotStopTheExtendedRun) {
+  Options given = options("late", {{"train.steps", "20"}});
+  TrainObserver observer;
+  observer.progress = [&](const TrainObserver::Progress& progress) {
+    if (progress.step == 20) write_file(temp_.path() + "/late/STOP", "");
+  };
+  const auto comm = make_null_communicator();
+  Context ctx(Device::cpu, 1);
+  EXPECT_EQ(train(ctx, *comm, given, observer, [] { return false; }).outcome,
+            TrainOutcome::finished);
+  EXPECT_EQ(run(1, "late", {{"train.steps", "40"}}).outcome, TrainOutcome::finished);
+}
+
+TEST_F(Train, ALastSaveThatFailsIsNoSuccess) {
+  const std::string fault = "checkpoint.before_manifest:rank=0:fail";
+  run(1, "unsaved", {{"train.steps", "40"}, {"train.stop_at_step", "10"}});
+  const std::string stop = temp_.path() + "/unsaved/STOP";
+  write_file(stop, "");
+  for (const bool by_stop_file : {true, false}) {  // else by finishing
+    try {
+      run(1, "unsaved", {{"train.steps", "40"}, {"train.fault", fault}});
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.exit_code(), 6);
+      EXPECT_NE(std::string(error.what()).find("was not saved"), std::string::npos) << error.what();
+    }
+    EXPECT_EQ(std::filesystem::remove(stop), by_stop_file);
+  }
+  EXPECT_EQ(run(1, "unsaved", {{"train.steps", "40"}}).outcome, TrainOutcome::finished);
+  EXPECT_EQ(losses("unsaved").size(), 40u);
+}
+
+TEST_F(Train, NoCheckpointThatIsGoodIsNoFreshStart) {
+  run(2, "damaged", {{"train.steps", "5"}});
+  const std::string folder = temp_.path() + "/damaged";
+  const std::string manifest = checkpoint_path(folder + "/checkpoints", 5) + "/manifest.json";
+  const std::string text = read_file(manifest), metrics = read_file(folder + "/metrics.jsonl");
+  write_file(manifest, text.substr(0, text.size() / 2));
+  try {
+    run(2, "damaged", {{"train.steps", "9"}});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.exit_code(), 6);
+    EXPECT_NE(std::string(error.what()).find("remove the folder"), std::string::npos);
+  }
+  EXPECT_EQ(read_file(folder + "/metrics.jsonl"), metrics);
+  std::filesystem::remove(manifest);  // as a kill within the first save leaves it
+  EXPECT_EQ(run(2, "damaged", {{"train.steps", "9"}}).outcome, TrainOutcome::finished);
+  EXPECT_EQ(losses("damaged").size(), 9u);
+}
+
 TEST_F(Train, StopsEarlyWithoutGainAndKeepsTheBestCheckpoint) {
   const TrainResult result = run(1, "early",
                                  {{"train.epochs", "40"},
