@@ -36,8 +36,10 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
 def tracked_sources():
-    listed = subprocess.run(["git", "ls-files", "*.cc", "*.h", "*.cu", "*.cuh"], check=True,
-                            capture_output=True, text=True).stdout.split()
+    listed = subprocess.run(["git", "ls-files", "*.cc", "*.h", "*.cu", "*.cuh"],
+                            stdout=subprocess.PIPE, text=True).stdout.split()
+    if not listed:
+        sys.exit("check_layers: git lists no sources here, see above")
     return [path for path in listed if path.split("/")[0] in FOLDERS + ("tests",)]
 
 
