@@ -18,6 +18,10 @@ FILES = {
 }
 
 
+class CannotFetch(Exception):
+    pass
+
+
 def download(folder):
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
                "--disable-pip-version-check", "--retries=1", "--timeout=20", "--dest", folder,
@@ -25,25 +29,48 @@ def download(folder):
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        sys.exit(f"fetch_ml_100k: pip cannot download recbole 1.2.1: {reason}")
-    return glob.glob(os.path.join(folder, "recbole-*.whl"))[0]
+        raise CannotFetch(f"pip cannot download recbole 1.2.1: {reason}")
+    packages = glob.glob(os.path.join(folder, "recbole-*.whl"))
+    if not packages:
+        raise CannotFetch("pip downloaded recbole 1.2.1, but there is no recbole-*.whl")
+    return packages[0]
+
+
+def write_whole(path, content):
+    """Under the final name whole or not at all."""
+    try:
+        with open(path + ".tmp", "wb") as file:
+            file.write(content)
+        os.replace(path + ".tmp", path)
+    except OSError:
+        if os.path.exists(path + ".tmp"):
+            os.remove(path + ".tmp")
+        raise
+
+
+def unpack(package_path, target):
+    with zipfile.ZipFile(package_path) as package:
+        for name, expected in FILES.items():
+            content = package.read(f"recbole/dataset_example/ml-100k/{name}")
+            found = hashlib.sha256(content).hexdigest()
+            if found != expected:
+                raise CannotFetch(f"{name}: sha256 is {found}, expected {expected}")
+            write_whole(os.path.join(target, name), content)
 
 
 def main():
     if len(sys.argv) != 2:
         sys.exit("usage: fetch_ml_100k.py FOLDER")
     target = sys.argv[1]
-    with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(download(folder)) as package:
-            for name, expected in FILES.items():
-                content = package.read(f"recbole/dataset_example/ml-100k/{name}")
-                found = hashlib.sha256(content).hexdigest()
-                if found != expected:
-                    sys.exit(f"fetch_ml_100k: {name}: sha256 is {found}, expected {expected}")
-                temporary = os.path.join(target, name + ".tmp")
-                with open(temporary, "wb") as file:
-                    file.write(content)
-                os.replace(temporary, os.path.join(target, name))
+    try:
+        if not os.path.isdir(target):
+            raise CannotFetch(f"{target}: no such folder")
+        with tempfile.TemporaryDirectory() as folder:
+            unpack(download(folder), target)
+    except (CannotFetch, OSError, zipfile.BadZipFile) as error:
+        sys.exit(f"fetch_ml_100k: {error}")
+    except KeyError as error:
+        sys.exit(f"fetch_ml_100k: {error.args[0]}")  # "There is no item named ... in the archive"
     print(f"MovieLens-100K fetched into {target} (research use only, see grouplens.org)")
 
 
