@@ -5,11 +5,27 @@
 #   launch/quickstart.sh            from the newest state of runs/quickstart (resumes)
 #   launch/quickstart.sh --fresh    forgets runs/quickstart first
 set -euo pipefail
+usage="usage: launch/quickstart.sh [--fresh]   (--fresh: forget runs/quickstart first)"
+fresh=no
+for word in "$@"; do
+  case $word in
+    --fresh) fresh=yes ;;
+    --help | -h)
+      echo "$usage"
+      exit 0
+      ;;
+    *)
+      echo "quickstart: unknown argument '$word'; $usage" >&2
+      exit 2
+      ;;
+  esac
+done
+
 cd "$(dirname "$0")/.."
 root=$PWD
 out=runs/quickstart
+if [[ $fresh == yes ]]; then rm -rf "$out"; fi
 mkdir -p "$out"
-if [[ ${1:-} == --fresh ]]; then rm -rf "$out" && mkdir -p "$out"; fi
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -41,37 +57,38 @@ elif python3 launch/fetch_ml_100k.py "$out"; then
   fetched=yes
 fi
 
+users=1,42,800
 if [[ $fetched == yes ]]; then
   data=$out/ml-100k.h5
-  users=1,42,800
   "$seqrank" prepare --input="$out/ml-100k.inter" --user=user_id --item=item_id --time=timestamp \
     --titles="$out/ml-100k.item" --titles-item=item_id --titles-title=movie_title --output="$data"
 else
-  echo "No network, or no MovieLens-100K behind it: going on with synthetic data instead."
+  echo "MovieLens-100K could not be fetched (see above): going on with synthetic data instead."
   data=$out/synth.h5
-  users=1,42,800
   "$seqrank" synth --items=1000 --sequences=2000 --length=50 --seed=7 --output="$data"
 fi
+# One run folder a data set: with and without network must not resume from each other.
+run=$out/run-$(basename "$data" .h5)
 
 say "4/6 training on two ranks"
 "${mpirun2[@]}" "$seqrank" train --config=launch/configs/quickstart.ini --data="$data" \
-  --run="$out/run"
+  --run="$run"
 
 say "5/6 how good it is, beside two baselines"
-"$seqrank" evaluate --run="$out/run" --data="$data" --baselines=popularity,markov \
+"$seqrank" evaluate --run="$run" --data="$data" --baselines=popularity,markov \
   --json="$out/eval.json"
 
 say "6/6 what three people might like next"
-"$seqrank" recommend --run="$out/run" --data="$data" --users="$users" --k=5
+"$seqrank" recommend --run="$run" --data="$data" --users="$users" --k=5
 
 cat <<END
 == Done. What was made, and how to look at it:
   $out/eval.json: the numbers above
   build/cpu/launch/seqrank inspect $data
-  build/cpu/launch/seqrank inspect $out/run
+  build/cpu/launch/seqrank inspect $run
 
 What to try next:
-  build/cpu/launch/seqrank recommend --run=$out/run --data=$data --users=7 --k=20
+  build/cpu/launch/seqrank recommend --run=$run --data=$data --users=7 --k=20
   build/cpu/launch/seqrank train --help
   build/cpu/launch/seqrank train --config=launch/configs/quickstart.ini --data=$data \\
     --run=runs/lstm --model.cell=lstm
