@@ -7,7 +7,7 @@ packages=(
   # to build
   ca-certificates ccache clang-format cmake g++ git ninja-build pkg-config
   # libraries
-  libboost-program-options-dev libdnnl-dev libfmt-dev libhdf5-dev libopenmpi-dev libspdlog-dev
+  libboost-program-options-dev libdnnl-dev libfmt-dev libhdf5-dev libopenmpi-dev
   libxxhash-dev libzstd-dev nlohmann-json3-dev ocl-icd-opencl-dev openmpi-bin zlib1g-dev
   # to test, and for the scripts
   hdf5-tools libgmock-dev libgtest-dev python3 python3-h5py python3-pip zstd
@@ -23,6 +23,11 @@ if ((${#missing[@]} == 0)); then
   exit 0
 fi
 
+command -v apt-get >/dev/null || {
+  echo "setup: there is no apt-get here; install what the list in launch/setup.sh names in your" \
+    "system's own way" >&2
+  exit 2
+}
 as_root=()
 if [[ $(id -u) != 0 ]]; then
   command -v sudo >/dev/null || {
