@@ -1,8 +1,11 @@
 // markov: first-order transitions of the training data with back-off: items that followed the last
 // item are ranked by how often they did, all others below them by popularity.
 #include <algorithm>
+#include <span>
+#include <tuple>
 #include <unordered_map>
 
+#include "models/dense_rank.h"
 #include "models/model.h"
 
 namespace seqrank {
@@ -11,7 +14,7 @@ namespace {
 class Markov final : public CountingModel {
  public:
   static std::vector<OptionSpec> options() { return {}; }
-  explicit Markov(const ModelInput& input) : count_V_(input.items, 0.0), next_V_(input.items) {}
+  explicit Markov(const ModelInput& input) : count_V_(input.items, 0), next_V_(input.items) {}
 
   void observe(const Batch& batch) override {
     const auto item_N = batch.item_N.span<std::int32_t>();
@@ -19,28 +22,48 @@ class Markov final : public CountingModel {
     for (std::int64_t n = 0; n < batch.events; ++n) {
       ++next_V_[item_N[n]][target_N[n]];
       ++count_V_[target_N[n]];
-      ++events_;
     }
+    popular_V_.clear();
   }
 
   void score_next(Context&, const Batch& batch, Tensor& score_BV) override {
+    if (popular_V_.empty()) {
+      popular_V_ = dense_rank(count_V_);
+      most_popular_ = *std::max_element(popular_V_.begin(), popular_V_.end());
+    }
     const auto item_N = batch.item_N.span<std::int32_t>();
     const auto last_B = batch.last_B.span<std::int32_t>();
     for (std::int64_t b = 0; b < batch.sequences; ++b) {
       Tensor row = score_BV.rows(b, b + 1);
-      const auto score_V = row.span<float>();
-      // Popularity as a share below one: it orders what has equal transitions, and what has none.
-      for (std::size_t v = 0; v < score_V.size(); ++v)
-        score_V[v] = static_cast<float>(count_V_[v] / (events_ + 1.0));
-      for (const auto& [item, times] : next_V_[item_N[last_B[b]]])
-        score_V[item] += static_cast<float>(times);
+      std::copy(popular_V_.begin(), popular_V_.end(), row.data<float>());
+      raise_successors(next_V_[item_N[last_B[b]]], row.span<float>());
     }
   }
 
  private:
-  std::vector<double> count_V_;
-  std::vector<std::unordered_map<std::int32_t, std::int32_t>> next_V_;
-  std::int64_t events_ = 0;
+  using Successors = std::unordered_map<std::int32_t, std::int64_t>;
+
+  // Above all others, by (times, popularity), equal only where both are. Whole numbers, so that
+  // float keeps the order: no sum of a count and a share does.
+  void raise_successors(const Successors& successors, std::span<float> score_V) {
+    order_.clear();
+    for (const auto& [item, times] : successors) order_.push_back({times, popular_V_[item], item});
+    std::sort(order_.begin(), order_.end());
+    float score = most_popular_;
+    for (std::size_t i = 0; i < order_.size(); ++i) {
+      const auto& [times, popular, item] = order_[i];
+      const bool tied =
+          i > 0 && std::get<0>(order_[i - 1]) == times && std::get<1>(order_[i - 1]) == popular;
+      if (!tied) ++score;
+      score_V[item] = score;
+    }
+  }
+
+  std::vector<std::int64_t> count_V_;
+  std::vector<Successors> next_V_;
+  std::vector<float> popular_V_;  // dense ranks of the counts; empty: they have changed since
+  float most_popular_ = 0;
+  std::vector<std::tuple<std::int64_t, float, std::int32_t>> order_;  // of raise_successors()
 };
 
 SR_REGISTER_MODEL("markov", Markov, "first-order Markov chain with back-off to popularity");

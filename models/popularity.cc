@@ -1,6 +1,7 @@
 // popularity: items ranked by how often they occur in the training data; the same for everyone.
 #include <algorithm>
 
+#include "models/dense_rank.h"
 #include "models/model.h"
 
 namespace seqrank {
@@ -9,22 +10,25 @@ namespace {
 class Popularity final : public CountingModel {
  public:
   static std::vector<OptionSpec> options() { return {}; }
-  explicit Popularity(const ModelInput& input) : count_V_(input.items, 0.0f) {}
+  explicit Popularity(const ModelInput& input) : count_V_(input.items, 0) {}
 
   // Targets: every event but a sequence's first is one exactly once an epoch.
   void observe(const Batch& batch) override {
     for (std::int32_t item : batch.target_N.span<std::int32_t>()) ++count_V_[item];
+    score_V_.clear();
   }
 
   void score_next(Context&, const Batch& batch, Tensor& score_BV) override {
+    if (score_V_.empty()) score_V_ = dense_rank(count_V_);
     for (std::int64_t b = 0; b < batch.sequences; ++b) {
       Tensor row = score_BV.rows(b, b + 1);
-      std::copy(count_V_.begin(), count_V_.end(), row.data<float>());
+      std::copy(score_V_.begin(), score_V_.end(), row.data<float>());
     }
   }
 
  private:
-  std::vector<float> count_V_;  // exact up to 2^24
+  std::vector<std::int64_t> count_V_;
+  std::vector<float> score_V_;  // from the counts; empty: they have changed since
 };
 
 SR_REGISTER_MODEL("popularity", Popularity, "counts");
