@@ -64,6 +64,7 @@ class AttentionRnn final : public TrainedModel {
     const std::int64_t context_width = skip_ ? 2 * width_ : width_;
     w_out_ = &store.declare("output.w", {width_, context_width}, uniform(context_width));
     b_out_ = &store.declare("output.b", {width_}, {}, Decay::no);
+    items_.declare_output(input.options, store);
   }
 
   Var loss(Tape& tape, const Batch& batch) override {

@@ -6,6 +6,13 @@
 #include "models/nn/layers.h"
 
 namespace seqrank {
+namespace {
+
+Initialiser initial_items(const Options& options) {
+  return {Initialiser::Kind::normal, static_cast<float>(options.real("model.item_scale"))};
+}
+
+}  // namespace
 
 std::vector<OptionSpec> ItemTable::options() {
   return {
@@ -24,10 +31,12 @@ ItemTable::ItemTable(const Options& options, std::int64_t items, std::int64_t wi
     : score_(options.text("model.score") == "cosine" ? Score::cosine : Score::dot) {
   softmax_.temperature = static_cast<float>(options.real("model.temperature"));
   softmax_.label_smoothing = static_cast<float>(options.real("model.label_smoothing"));
-  const Initialiser normal{Initialiser::Kind::normal,
-                           static_cast<float>(options.real("model.item_scale"))};
-  input_ = &store.declare("items", {items, width}, normal);
-  if (!options.flag("model.tied")) output_ = &store.declare("items_out", {items, width}, normal);
+  input_ = &store.declare("items", {items, width}, initial_items(options));
+}
+
+void ItemTable::declare_output(const Options& options, ParameterStore& store) {
+  if (options.flag("model.tied")) return;
+  output_ = &store.declare("items_out", input_->shape, initial_items(options));
 }
 
 Var ItemTable::lookup(Tape& tape, const Tensor& id_N) {

@@ -13,7 +13,11 @@ class ItemTable {
  public:
   // The options below, for models to add to their own.
   static std::vector<OptionSpec> options();
+  // Declares the input's table; the output's too when they are tied.
   ItemTable(const Options& options, std::int64_t items, std::int64_t width, ParameterStore& store);
+  // Declares the output's table where it is one of its own. To be called after all other parameters
+  // of the model are declared: its gradient is complete first, and buckets leave last one first.
+  void declare_output(const Options& options, ParameterStore& store);
 
   Var lookup(Tape& tape, const Tensor& id_N);
   Var softmax_loss(Tape& tape, Var h_ND, const Batch& batch);

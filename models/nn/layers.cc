@@ -137,9 +137,13 @@ RecurrenceParameters declare_recurrence(ParameterStore& store, const std::string
                                         std::int64_t input_width, std::int64_t width) {
   const std::int64_t gates = cell_gates(cell) * width;
   const Initialiser uniform{Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(width))};
+  // Gates lie in the order i, f, g, o: an LSTM that remembers from the start learns long spans.
+  const Initialiser bias = cell == Cell::lstm
+                               ? Initialiser{Initialiser::Kind::constant, 1, width, 2 * width}
+                               : Initialiser{};
   return {&store.declare(name + ".w_x", {gates, input_width}, uniform),
           &store.declare(name + ".w_h", {gates, width}, uniform),
-          &store.declare(name + ".b_x", {gates}, {}, Decay::no),
+          &store.declare(name + ".b_x", {gates}, bias, Decay::no),
           &store.declare(name + ".b_h", {gates}, {}, Decay::no)};
 }
 
@@ -225,7 +229,7 @@ Var softmax_loss(Tape& tape, Var h_ND, Var table_VD, const Batch& batch,
   Context& ctx = tape.ctx();
   Var loss(ctx.empty(DType::f64, {1}));
   Tensor loss_1 = loss.value();
-  loss_1.span<double>()[0] = 0;
+  fill(ctx, loss_1, 0);
   Parameter* parameter = table_VD.parameter();
   Tensor dh = like(ctx, h_ND.value());
   Tensor dtable = parameter ? parameter->gradient : like(ctx, table_VD.value());

@@ -23,7 +23,7 @@ Var l2_normalise(Tape& tape, Var x_ND);  // rows of length one
 struct RecurrenceParameters {
   Parameter *w_x_GK, *w_h_GH, *b_x_G, *b_h_G;
 };
-// Uniform in +-1/sqrt(width), biases zero but for the LSTM's forget gate, which starts at one.
+// Uniform in +-1/sqrt(width), biases zero but for b_x of the LSTM's forget gate: one.
 RecurrenceParameters declare_recurrence(ParameterStore& store, const std::string& name, Cell cell,
                                         std::int64_t input_width, std::int64_t width);
 Var recurrence(Tape& tape, Cell cell, Var x_NK, const RecurrenceParameters& p, const Batch& batch);

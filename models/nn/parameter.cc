@@ -21,7 +21,9 @@ void initialise(const Parameter& parameter, std::uint64_t seed, std::span<float>
   const Initialiser& init = parameter.initialiser;
   const std::uint32_t hash = name_hash(parameter.name);
   for (std::size_t i = 0; i < out.size(); ++i) {
-    float value = init.kind == Initialiser::Kind::constant ? init.amount : 0.0f;
+    const auto element = static_cast<std::int64_t>(i);
+    const bool within = init.begin <= element && (init.end < 0 || element < init.end);
+    float value = init.kind == Initialiser::Kind::constant && within ? init.amount : 0.0f;
     if (init.kind == Initialiser::Kind::uniform || init.kind == Initialiser::Kind::normal) {
       const Philox4 bits =
           philox(seed, Purpose::initialise,

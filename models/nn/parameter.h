@@ -14,6 +14,8 @@ namespace seqrank {
 struct Initialiser {
   enum class Kind { zero, constant, uniform, normal } kind = Kind::zero;
   float amount = 0;  // constant: the value; uniform: the bound; normal: the standard deviation
+  // constant: of the flattened elements [begin, end) alone, the others are zero; end < 0: of all.
+  std::int64_t begin = 0, end = -1;
 };
 
 enum class Decay { yes, no };  // whether weight decay applies

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <random>
 
 #include "backend/ops/activation.h"
 #include "models/model.h"
@@ -65,6 +66,46 @@ TEST_P(AttentionRnnForms, GradientMatchesDifferencesOfTheLoss) {
   EXPECT_NEAR(slope / squared, 1, 5e-3);
 }
 
+// Along a direction that has nothing to do with the gradient: what is missing in it fails here.
+TEST_P(AttentionRnnForms, EveryParametersGradientMatchesAlongARandomDirection) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, GetParam());
+  const Batch batch = packed_batch(ctx, kSequences);
+  fill(ctx, built->store.gradients(), 0);
+  Tape tape(ctx, TapeMode::training, 5);
+  Var loss = built->trained().loss(tape, batch);
+  tape.backward(loss);
+  // Copied: the loss itself adds to the item table's gradient, whenever it is computed.
+  const auto all = built->store.gradients().span<float>();
+  const std::vector<float> gradient(all.begin(), all.end());
+  std::mt19937 random(17);
+  for (Parameter& p : built->store.parameters()) {
+    const auto w = p.value.span<float>();
+    const std::span g(gradient.data() + p.offset, w.size());
+    const std::vector<float> start(w.begin(), w.end());
+    std::vector<double> direction(w.size());
+    double expected = 0, squared = 0;
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      direction[i] = static_cast<double>(random()) / 2147483648.0 - 1;
+      expected += direction[i] * g[i];
+      squared += direction[i] * direction[i];
+    }
+    const double length = std::sqrt(squared), step = 4e-3 / length;
+    auto moved = [&](double by) {
+      for (std::size_t i = 0; i < w.size(); ++i)
+        w[i] = static_cast<float>(start[i] + by * direction[i]);
+      return loss_of(ctx, *built, batch);
+    };
+    const double slope = (moved(step) - moved(-step)) / (2 * step);
+    std::copy(start.begin(), start.end(), w.begin());
+    EXPECT_NEAR(slope / length, expected / length, 2e-4 + 5e-4 * std::abs(expected / length))
+        << p.name;
+    double norm = 0;
+    for (float x : g) norm += static_cast<double>(x) * x;
+    EXPECT_GT(std::sqrt(norm), 1e-6) << p.name;
+  }
+}
+
 using Form = std::map<std::string, std::string>;
 INSTANTIATE_TEST_SUITE_P(
     All, AttentionRnnForms,
@@ -88,6 +129,32 @@ TEST(AttentionRnn, EveryParameterIsCompleteExactlyOnceAndTheTiedTableLast) {
   tape.backward(loss);
   EXPECT_EQ(completed.size(), built->store.parameters().size());
   EXPECT_EQ(completed.back(), "items");
+}
+
+TEST(AttentionRnn, AnOutputTableOfItsOwnIsDeclaredLastAndCompleteFirst) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, {{"model.tied", "no"}});
+  EXPECT_EQ(built->store.parameters().back().name, "items_out");
+  const Batch batch = packed_batch(ctx, kSequences);
+  std::vector<std::string> completed;
+  Tape tape(ctx, TapeMode::training, 5, [&](Parameter& p) { completed.push_back(p.name); });
+  Var loss = built->trained().loss(tape, batch);
+  tape.backward(loss);
+  EXPECT_EQ(completed.front(), "items_out");
+}
+
+TEST(AttentionRnn, OnlyTheForgetGateOfAnLstmStartsWithABias) {
+  Context ctx(Device::cpu, 1);
+  for (const char* cell : {"gru", "lstm"}) {
+    auto built = build(ctx, {{"model.cell", cell}});
+    for (const Parameter& p : built->store.parameters()) {
+      if (!p.name.starts_with("rnn.0.b_")) continue;
+      const auto b = p.value.span<float>();
+      const bool forgets = p.name == "rnn.0.b_x" && std::string(cell) == "lstm";
+      for (std::size_t i = 0; i < b.size(); ++i)
+        EXPECT_EQ(b[i], forgets && i / 8 == 1 ? 1.0f : 0.0f) << p.name << " " << i;
+    }
+  }
 }
 
 TEST(AttentionRnn, ScoresOfOneSequenceDoNotDependOnTheOthers) {
