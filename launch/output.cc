@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 #include "backend/check.h"
 
@@ -15,6 +16,18 @@ namespace {
 void check_out(bool written) {
   if (written || errno == EPIPE) return;
   SR_CHECK(false, ErrorKind::data, "standard output: cannot write: {}", std::strerror(errno));
+}
+
+// Into what is no plain file: /dev/stdout, a pipe, a link. A rename would replace the thing itself.
+void write_into(const std::string& path, const std::string& text) {
+  flush_out();  // where it is standard output under another name, what was printed comes first
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  SR_CHECK(file != nullptr, ErrorKind::data, "{}: cannot open: {}", path, std::strerror(errno));
+  bool whole = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  whole = std::fflush(file) == 0 && whole;
+  const int reason = errno;
+  std::fclose(file);
+  SR_CHECK(whole, ErrorKind::data, "{}: cannot write: {}", path, std::strerror(reason));
 }
 
 }  // namespace
@@ -28,6 +41,13 @@ void flush_out() {
 }
 
 void write_file(const std::string& path, const std::string& text) {
+  std::error_code error;
+  const auto there = std::filesystem::symlink_status(path, error).type();
+  if (there != std::filesystem::file_type::regular &&
+      there != std::filesystem::file_type::not_found) {
+    write_into(path, text);
+    return;
+  }
   const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
   std::FILE* file = std::fopen(temporary.c_str(), "wb");
   SR_CHECK(file != nullptr, ErrorKind::data, "{}: cannot create: {}", path, std::strerror(errno));

@@ -11,7 +11,8 @@ void print_out(const std::string& text);
 void flush_out();
 
 // Writes `text` under a temporary name in the same folder and renames it: the file is there whole
-// or not at all. Throws Error(data) naming the path.
+// or not at all. What is there and is no plain file (a device, a pipe, a link) is written into.
+// Throws Error(data) naming the path.
 void write_file(const std::string& path, const std::string& text);
 
 }  // namespace seqrank

@@ -65,5 +65,21 @@ TEST(WriteFile, IsThereWholeOrNotAtAll) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(WriteFile, WritesIntoWhatIsNoPlainFile) {
+  const std::string folder = fmt::format("{}text_test_{}", ::testing::TempDir(), ::getpid());
+  std::filesystem::create_directory(folder);
+  write_file(folder + "/a.json", "old");
+  std::filesystem::create_symlink("a.json", folder + "/link.json");
+  write_file(folder + "/link.json", "{}\n");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder + "/link.json"));
+  std::ifstream file(folder + "/a.json");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), "{}\n");
+  // Through a link, so that a write_file that renames spoils a link and not the device.
+  std::filesystem::create_symlink("/dev/full", folder + "/full");
+  EXPECT_THROW(write_file(folder + "/full", "{}"), Error);
+  EXPECT_TRUE(std::filesystem::is_symlink(folder + "/full"));
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace seqrank
