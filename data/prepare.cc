@@ -33,12 +33,15 @@ void check_options(const PrepareOptions& options) {
            "--memory is {} bytes; at least 1M is needed", options.memory_bytes);
   SR_CHECK(options.bad_line_limit >= 0 && options.bad_line_limit <= 1, ErrorKind::usage,
            "the limit of bad lines is {}; give a share between 0 and 1", options.bad_line_limit);
-  SR_CHECK(options.max_length >= 0 && options.min_length >= 0 && options.core_user >= 0 &&
-               options.core_item >= 0,
+  SR_CHECK(options.max_length >= 0 && options.core_user >= 0 && options.core_item >= 0,
            ErrorKind::usage, "lengths and cores cannot be negative");
-  SR_CHECK(options.max_length == 0 || options.max_length >= options.min_length, ErrorKind::usage,
-           "the greatest length {} is below the least {}", options.max_length, options.min_length);
-  for (const std::string& input : options.inputs) {
+  SR_CHECK(
+      options.max_length == 0 || options.max_length >= options.core_user, ErrorKind::usage,
+      "no user would be left: each is cut to --max-length {} before --core-user {} is asked for",
+      options.max_length, options.core_user);
+  std::vector<std::string> inputs = options.inputs;
+  if (!options.titles.empty()) inputs.push_back(options.titles);
+  for (const std::string& input : inputs) {
     std::error_code ignored;
     SR_CHECK(!std::filesystem::equivalent(input, options.output, ignored), ErrorKind::usage,
              "{}: is both input and output", input);
@@ -193,8 +196,7 @@ class Preparation {
   void filter() {
     const std::int64_t users = store_->users();
     const CoreResult core =
-        keep_core(temp_, store_, count_V_, std::max(options_.core_user, options_.min_length),
-                  options_.core_item);
+        keep_core(temp_, store_, count_V_, options_.core_user, options_.core_item);
     report_.core_rounds = core.rounds;
     report_.events_rare_item = core.events_rare_item;
     report_.events_short_user = core.events_short_user;
@@ -203,8 +205,7 @@ class Preparation {
     report_.users_dropped = users - report_.users;
     report_.items_dropped = std::count(count_V_.begin(), count_V_.end(), 0u);
     SR_CHECK(report_.events > 0, ErrorKind::data,
-             "nothing is left of {} lines; lower --core-user, --core-item or --min-length",
-             report_.lines);
+             "nothing is left of {} lines; lower --core-user or --core-item", report_.lines);
   }
 
   void write_sequences() {

@@ -31,9 +31,8 @@ struct PrepareOptions {
   std::string titles_separator;
 
   // Filters, in this order: the latest max_length events of a user; then, until nothing changes,
-  // items with fewer than core_item events and users with fewer than core_user or min_length go.
+  // items with fewer than core_item events and users with fewer than core_user go.
   std::int64_t max_length = 0;  // events; 0: any
-  std::int64_t min_length = 1;  // events
   std::int64_t core_user = 1;   // events
   std::int64_t core_item = 1;   // events
 

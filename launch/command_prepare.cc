@@ -37,11 +37,10 @@ std::vector<OptionSpec> options() {
       {"titles-columns", OptionKind::text, "", "names of its columns where it has no header"},
       {"titles-separator", OptionKind::text, "", "between its columns (default: guessed)"},
       {"max-length", OptionKind::integer, "0", "keep a user's latest events only; 0: all", "0.."},
-      {"min-length", OptionKind::integer, "1", "drop users with fewer events", "1.."},
       {"core-user", OptionKind::integer, "1",
-       "drop users with fewer events, again until nothing changes", "1.."},
+       "drop users with fewer events (of those left by --max-length and --core-item)", "1.."},
       {"core-item", OptionKind::integer, "1",
-       "drop items with fewer events, again until nothing changes", "1.."},
+       "drop items with fewer events; both again until nothing changes", "1.."},
       {"bad-lines", OptionKind::real, "0.001", "stop above this share of unreadable lines", "0..1"},
       {"memory", OptionKind::text, "1G", "memory to use, all in all: 256M, 4G"},
       {"temp", OptionKind::text, "", "folder for temporary files (default: that of the output)"},
@@ -73,7 +72,6 @@ PrepareOptions prepare_options(const Options& given) {
   options.titles_columns = split_list("titles-columns", given.text("titles-columns"));
   options.titles_separator = separator_of(given.text("titles-separator"));
   options.max_length = given.integer("max-length");
-  options.min_length = given.integer("min-length");
   options.core_user = given.integer("core-user");
   options.core_item = given.integer("core-item");
   options.bad_line_limit = given.real("bad-lines");

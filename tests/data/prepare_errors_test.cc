@@ -156,9 +156,13 @@ TEST_F(PrepareErrors, Options) {
   options.output = options.inputs[0];
   SR_EXPECT_ERROR(prepare(options), ErrorKind::usage, "both input and output");
   options = given(good_lines(10));
-  options.min_length = 5;
+  options.titles = options.output = scratch_.file("titles.csv");
+  write_text(options.titles, "item,title\ni1,One\n");
+  SR_EXPECT_ERROR(prepare(options), ErrorKind::usage, "both input and output");
+  options = given(good_lines(10));
+  options.core_user = 5;
   options.max_length = 4;
-  SR_EXPECT_ERROR(prepare(options), ErrorKind::usage, "below the least");
+  SR_EXPECT_ERROR(prepare(options), ErrorKind::usage, "no user would be left");
 }
 
 }  // namespace

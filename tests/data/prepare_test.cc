@@ -158,15 +158,15 @@ TEST(Prepare, CoreAndLengths) {
   EXPECT_EQ(report.items_dropped, 2);
   EXPECT_EQ(report.events + report.events_rare_item + report.events_short_user, report.lines);
 
-  options.core_user = options.core_item = 1;
-  options.min_length = 3;
+  options.core_item = 1;
+  options.core_user = 3;
   report = prepare(options);
   got = test::read_prepared(options.output);
   EXPECT_EQ(got.users, Keys{"x"});
   EXPECT_EQ(got.items[0], (Keys{"s", "a", "b"}));
   EXPECT_EQ(report.events_short_user, 6);
 
-  options.min_length = 1;
+  options.core_user = 1;
   options.max_length = 2;  // the latest
   report = prepare(options);
   got = test::read_prepared(options.output);
@@ -174,7 +174,7 @@ TEST(Prepare, CoreAndLengths) {
   EXPECT_EQ(got.times[3], (std::vector<std::int64_t>{2, 3}));
   EXPECT_EQ(report.events_too_old, 1);
 
-  options.min_length = 2;
+  options.core_user = 2;
   options.core_item = 100;
   SR_EXPECT_ERROR(prepare(options), ErrorKind::data, "nothing is left of 9 lines");
 }
