@@ -149,6 +149,12 @@ Invocation parse_command_line(const Command& command, const std::vector<std::str
     check_words(command, declared, parsed);
     check_entries(declared, entries);
     return {request_of(parsed), resolve(declared, parsed, entries, all)};
+  } catch (const po::invalid_command_line_syntax& error) {
+    using Syntax = po::invalid_command_line_syntax;
+    SR_CHECK(error.kind() != Syntax::empty_adjacent_parameter &&
+                 error.kind() != Syntax::missing_parameter,
+             ErrorKind::usage, "{}: {} needs a value", kCommandLine, error.get_option_name());
+    throw Error(ErrorKind::usage, fmt::format("{}: {}", kCommandLine, error.what()));
   } catch (const po::error& error) {
     throw Error(ErrorKind::usage, fmt::format("{}: {}", kCommandLine, error.what()));
   }

@@ -1,5 +1,6 @@
 // The --help texts, made from the same tables that parse and check.
 #include <algorithm>
+#include <cctype>
 
 #include <fmt/format.h>
 
@@ -31,6 +32,12 @@ std::string section_of(const std::string& key) {
   return dot == std::string::npos ? "" : key.substr(0, dot);
 }
 
+// How a word without -- is shown: a place to be filled, as FILE and COMMAND are.
+std::string upper_case(std::string word) {
+  for (char& c : word) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return word;
+}
+
 }  // namespace
 
 std::string program_help(const std::vector<Command>& commands) {
@@ -41,7 +48,8 @@ std::string program_help(const std::vector<Command>& commands) {
     help += fmt::format("  {:<10} {}\n", command.name, command.summary);
   }
   help +=
-      "\nseqrank COMMAND --help lists the options of a command, with defaults and units.\n"
+      "\nseqrank COMMAND --help, or seqrank help COMMAND, lists the options of a command, with "
+      "defaults and units.\n"
       "Exit codes: 0 done, 2 command line or configuration, 3 data, 4 device, 5 other ranks,\n"
       "6 checkpoint, 75 stopped and can be resumed.\n";
   return help;
@@ -63,7 +71,9 @@ std::string command_help(const Command& command, const Options& options) {
     for (const OptionSpec& spec : options.specs()) {
       if (section_of(spec.key) != section) continue;
       const std::string value = options.text(spec.key);
-      help += fmt::format("  --{:<26} {}{}\n      {}\n", spec.key, value_words(spec),
+      const std::string name =
+          spec.key == command.bare_word ? upper_case(spec.key) : "--" + spec.key;
+      help += fmt::format("  {:<28} {}{}\n      {}\n", name, value_words(spec),
                           value.empty() ? "" : fmt::format("  [{}]", value), spec.help);
     }
   }

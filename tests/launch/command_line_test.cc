@@ -132,8 +132,10 @@ TEST(CommandLine, RefusesWhatIsAmbiguous) {
   EXPECT_THAT(refusal({"a.h5"}), HasSubstr("'a.h5' is not expected"));
   EXPECT_THAT(refusal({"-x"}), HasSubstr("unknown option '-x'"));
   EXPECT_THAT(refusal({"--config=/nonexistent.ini"}), HasSubstr("/nonexistent.ini"));
-  EXPECT_NE(refusal({"--config"}), "");
-  EXPECT_NE(refusal({"--config="}), "");
+  EXPECT_THAT(refusal({"--config"}), HasSubstr("--config needs"));
+  EXPECT_THAT(refusal({"--config="}), HasSubstr("--config needs"));
+  EXPECT_THAT(refusal({"--data="}), HasSubstr("--data needs a value"));
+  EXPECT_THAT(refusal({"--data"}), HasSubstr("--data needs a value"));
   const IniFile file("dry-run = yes\n");
   EXPECT_THAT(refusal({file.option()}), HasSubstr("belongs on the command line"));
 }
@@ -164,6 +166,8 @@ TEST(CommandLine, HelpShowsDefaultsRangesAndModelOptions) {
   EXPECT_THAT(help, HasSubstr("--model.width"));
   EXPECT_THAT(help, HasSubstr("--dry-run"));
   EXPECT_THAT(program_help({fake_command()}), HasSubstr("train"));
+  const std::string bare = command_help(bare_command(), Options(bare_command().options));
+  EXPECT_THAT(bare, AllOf(HasSubstr("  PATH "), Not(HasSubstr("--path"))));
 }
 
 }  // namespace
