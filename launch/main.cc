@@ -19,6 +19,7 @@
 #include "launch/command.h"
 #include "launch/command_line.h"
 #include "launch/output.h"
+#include "launch/report.h"
 #include "launch/stop_signals.h"
 #include "launch/version.h"
 #include "models/ini_file.h"
@@ -45,6 +46,7 @@ const Command& find_command(const std::vector<Command>& commands, const std::str
 
 int run_command(const Command& command, const std::vector<std::string>& words, World& world) {
   const Invocation invocation = parse_command_line(command, words);
+  check_json_path(invocation.options);
   switch (invocation.request) {
     case Request::help:
       print_out(command_help(command, invocation.options));

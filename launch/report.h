@@ -13,6 +13,8 @@ struct Evaluation;
 
 // "json".
 OptionSpec json_option();
+// Throws Error(usage) where --json names what another option reads or writes: it would replace it.
+void check_json_path(const Options& given);
 
 // A result under its name.
 struct NamedEvaluation {
