@@ -13,6 +13,8 @@ namespace seqrank {
 class Communicator;
 
 enum class Ranks { one, mpi };  // mpi: may be started by mpirun or srun; works alone too
+// What USR1, TERM and INT do. polled: they set a flag that `run` must look at; else they end it.
+enum class Stops { end_it, polled };
 
 struct Command {
   std::string name;
@@ -24,6 +26,7 @@ struct Command {
   // the command line and the configuration file say about `options`.
   std::function<std::vector<OptionSpec>(const Options&)> more_options;
   Ranks ranks = Ranks::one;
+  Stops stops = Stops::end_it;
   // Says what would be done, having checked what can be checked without writing anything.
   std::function<void(const Options&)> dry_run;
   // The exit code. Throws Error.

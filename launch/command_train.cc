@@ -149,6 +149,7 @@ Command train_command() {
   command.options = options();
   command.more_options = options_of_named_model;
   command.ranks = Ranks::mpi;
+  command.stops = Stops::polled;
   command.dry_run = dry_run;
   command.run = run;
   return command;

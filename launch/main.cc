@@ -61,17 +61,20 @@ int run_command(const Command& command, const std::vector<std::string>& words, W
       break;
   }
   world = command.ranks == Ranks::mpi ? make_mpi_communicator() : make_null_communicator();
-  install_stop_handlers();
+  if (command.stops == Stops::polled) install_stop_handlers();
   return command.run(invocation.options, *world);
 }
 
 int run_program(const std::vector<std::string>& words, World& world) {
   const std::vector<Command> commands = all_commands();
   int code = 0;
-  if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+  const bool asks_help = words.empty() || words[0] == "--help" || words[0] == "-h";
+  if (asks_help || words == std::vector<std::string>{"help"}) {
     print_out(program_help(commands));
   } else if (words[0] == "--version") {
     print_out(fmt::format("seqrank {}\n", kVersion));
+  } else if (words[0] == "help") {
+    code = run_command(find_command(commands, words[1]), {"--help"}, world);
   } else {
     const std::vector<std::string> rest(words.begin() + 1, words.end());
     code = run_command(find_command(commands, words[0]), rest, world);
@@ -82,8 +85,11 @@ int run_program(const std::vector<std::string>& words, World& world) {
 
 // This process's rank as the launcher tells it, for errors before there is a world.
 int launcher_rank() {
-  const char* rank = std::getenv("PMIX_RANK");  // mpirun and srun --mpi=pmix both set it
-  return rank == nullptr ? 0 : std::atoi(rank);
+  // SLURM_PROCID last: mpirun inside a batch script inherits that script's, and sets its own.
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
+    if (const char* rank = std::getenv(name)) return std::atoi(rank);
+  }
+  return 0;
 }
 
 // One line whatever the message holds: keys and paths come from people and files.
@@ -97,7 +103,9 @@ std::string one_line(const std::string& message) {
 }
 
 int fail(World& world, const std::string& message, int code) {
-  const int rank = world ? world->rank() : launcher_rank();
+  // Without a world the error is in the words or files that all ranks were given: one rank tells.
+  if (!world && launcher_rank() > 0) return code;
+  const int rank = world ? world->rank() : 0;
   const std::string who = world && world->size() > 1 ? fmt::format("rank {}: ", rank) : "";
   const std::string line = fmt::format("seqrank: {}{}\n", who, one_line(message));
   if (rank > 0) {
@@ -118,6 +126,8 @@ int fail(World& world, const std::string& message, int code) {
 int main(int argc, char** argv) {
   // A reader that goes away (`| head`) is met where we write, not by dying in the middle of a run.
   ::signal(SIGPIPE, SIG_IGN);
+  // A file beyond the limit of its size (ulimit -f) is an error of that write, like a full disk.
+  ::signal(SIGXFSZ, SIG_IGN);
   // Open MPI would print a back trace from inside SIGABRT and SIGSEGV, which allocates, and waits
   // for ever when the heap is what broke: a crashed rank has to die, or its peers wait with it.
   ::setenv("OMPI_MCA_opal_signal", "", 0);
