@@ -9,6 +9,7 @@ the final name, nor any temporary file beside it.
 """
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -99,6 +100,15 @@ CASES = {
                           DATA, ["no/such"], ["no"]),
     "prepare_tiny_memory": (make_text, PREPARE + ["--input=good.tsv", "--memory=12MB"], USAGE,
                             ["memory", "12MB"], ["out.h5"]),
+    "prepare_over_titles": (make_text, ["prepare", "--input=good.tsv", "--titles=good.tsv",
+                                        "--output=good.tsv"], USAGE, ["both input and output"], []),
+    "prepare_json_over_input": (make_text, PREPARE + ["--input=good.tsv", "--json=./good.tsv"],
+                                USAGE, ["--json=./good.tsv", "--input"], ["out.h5"]),
+    "prepare_core_above_length": (make_text, PREPARE + ["--input=good.tsv", "--max-length=4",
+                                                        "--core-user=5"], USAGE,
+                                  ["--max-length 4", "--core-user 5"], ["out.h5"]),
+    "inspect_json_over_data": (make_dataset, ["inspect", "good.h5", "--json=good.h5"], USAGE,
+                               ["--json=good.h5"], []),
     "prepare_no_output": (make_text, ["prepare", "--input=good.tsv"], USAGE, ["--output"], []),
     "train_wrong_path": (None, TRAIN + ["--data=nowhere.h5"], DATA, ["nowhere.h5"], ["run"]),
     "train_no_data": (None, TRAIN, USAGE, ["--data"], ["run"]),
@@ -206,6 +216,31 @@ def full_disk_synth(program):
         fail(f"left on the full disk: {left.split()}")
 
 
+def full_disk_train(program):
+    make_dataset(program)
+    result, _ = run_full_disk(program, ["train", "--run=full/run", "--train.steps=2",
+                                        "--data=good.h5", "--model.width=128"])
+    if result.returncode != CHECKPOINT:
+        fail(f"exit code {result.returncode}, expected {CHECKPOINT}; stderr: {result.stderr!r}")
+    errors = [line for line in result.stderr.splitlines() if line.startswith("seqrank: ")]
+    if len(errors) != 1:
+        fail(f"expected one line that starts with 'seqrank: ', got {errors}")
+
+
+def term_ends_a_command_that_does_not_poll(program):
+    """Its input never comes, so it can only be ended by the signal."""
+    reader, writer = os.pipe()
+    process = subprocess.Popen([program, *PREPARE, "--input=-"], stdin=reader,
+                               stderr=subprocess.DEVNULL)
+    os.close(reader)
+    process.terminate()
+    if process.wait(timeout=60) != -signal.SIGTERM:
+        fail(f"exit {process.returncode}")
+    os.close(writer)
+    if os.path.exists("out.h5"):
+        fail("out.h5 was left behind")
+
+
 def full_standard_output(program):
     make_dataset(program)
     with open("/dev/full", "w", encoding="utf-8") as full:
@@ -230,18 +265,22 @@ def two_ranks_one_line(program):
     if shutil.which("mpirun") is None:
         print("skipped: there is no mpirun")
         sys.exit(SKIPPED)
-    result = subprocess.run(["mpirun", "-q", "-np", "2", program, "train", "--run=run",
-                             "--data=nowhere.h5"], capture_output=True, text=True, timeout=120)
-    lines = [line for line in result.stderr.splitlines() if line.startswith("seqrank: ")]
-    if result.returncode != DATA or len(lines) != 1 or "nowhere.h5" not in lines[0]:
-        fail(f"exit {result.returncode}, stderr {result.stderr!r}")
+    for words, code, told in ((["--data=nowhere.h5"], DATA, "nowhere.h5"),
+                              (["--batch=-1"], USAGE, "train.batch")):
+        result = subprocess.run(["mpirun", "-q", "-np", "2", program, "train", "--run=run", *words],
+                                capture_output=True, text=True, timeout=120)
+        lines = result.stderr.splitlines()
+        if result.returncode != code or len(lines) != 1 or told not in lines[0]:
+            fail(f"exit {result.returncode}, stderr {result.stderr!r}")
 
 
 SPECIAL = {
     "full_disk_prepare": full_disk_prepare,
     "full_disk_synth": full_disk_synth,
+    "full_disk_train": full_disk_train,
     "full_standard_output": full_standard_output,
     "help_into_closed_pipe": help_into_closed_pipe,
+    "term_ends_a_command_that_does_not_poll": term_ends_a_command_that_does_not_poll,
     "two_ranks_one_line": two_ranks_one_line,
 }
 
