@@ -55,6 +55,12 @@ void add_metrics(Evaluation& result) {
 
 }  // namespace
 
+bool has_targets(const Dataset& dataset) {
+  for (std::int64_t s = 0; s < dataset.sequences(); ++s)
+    if (dataset.length(s) >= 3) return true;  // protocol p1
+  return false;
+}
+
 Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Dataset& dataset,
                     const EvaluateOptions& options) {
   const auto started = std::chrono::steady_clock::now();

@@ -34,6 +34,9 @@ struct Evaluation {
   std::vector<std::int32_t> rank_S;
 };
 
+// Whether some sequence has one.
+bool has_targets(const Dataset& dataset);
+
 // Collective. Throws Error(data) where no sequence has a target.
 Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Dataset& dataset,
                     const EvaluateOptions& options);

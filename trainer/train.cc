@@ -118,6 +118,10 @@ void TrainingRun::start_anew() {
 }
 
 TrainResult TrainingRun::run() {
+  SR_CHECK(options_.integer("train.evaluate_every") == 0 || has_targets(dataset_), ErrorKind::data,
+           "{}: no sequence has the 3 events that a validation target needs; "
+           "--train.evaluate_every=0 trains without evaluations",
+           dataset_.path());
   if (comm_.rank() == 0) folder_.create();
   comm_.barrier();
   resume();

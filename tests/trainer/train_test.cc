@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "collective/thread.h"
+#include "data/dataset_writer.h"
 #include "data/synth.h"
 #include "tests/trainer/checkpoint_support.h"
 #include "trainer/training_parts.h"
@@ -213,6 +214,24 @@ TEST_F(Train, NoCheckpointThatIsGoodIsNoFreshStart) {
   std::filesystem::remove(manifest);  // as a kill within the first save leaves it
   EXPECT_EQ(run(2, "damaged", {{"train.steps", "9"}}).outcome, TrainOutcome::finished);
   EXPECT_EQ(losses("damaged").size(), 9u);
+}
+
+TEST_F(Train, WithoutValidationTargetsEvaluationIsRefusedBeforeTheFirstStep) {
+  DatasetWriter writer(temp_.path() + "/short.h5");
+  for (int s = 0; s < 4; ++s) writer.add_sequence(std::vector<std::int32_t>{s, (s + 1) % 4}, {});
+  writer.finish(4);
+  const Settings settings = {{"data", temp_.path() + "/short.h5"}, {"train.steps", "3"}};
+  EXPECT_EQ(run(1, "short", settings).outcome, TrainOutcome::finished);
+  Settings evaluated = settings;
+  evaluated["train.evaluate_every"] = "1";
+  try {
+    run(1, "short2", evaluated);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::data);
+    EXPECT_NE(std::string(error.what()).find("--train.evaluate_every=0"), std::string::npos);
+  }
+  EXPECT_FALSE(std::filesystem::exists(temp_.path() + "/short2"));
 }
 
 TEST_F(Train, StopsEarlyWithoutGainAndKeepsTheBestCheckpoint) {
