@@ -307,6 +307,9 @@ TEST_F(Train, GoldenLoss) {
 }
 
 TEST_F(Train, SteadyStateAllocatesNothing) {
+#ifdef SEQRANK_ARENA_PASSES_THROUGH
+  GTEST_SKIP() << "the arena of a sanitizer build passes every block through";
+#endif
   const auto comm = make_null_communicator();
   Context ctx(Device::cpu, 1);
   const Options given = options("steady", {{"train.steps", "60"}, {"train.log_every", "60"}});
@@ -319,7 +322,6 @@ TEST_F(Train, SteadyStateAllocatesNothing) {
   steps(0, 40);
   const std::int64_t before = ctx.arena().device_allocations();
   steps(40, 60);
-  if (before > 60 * 20) GTEST_SKIP() << "the arena passes every block through (sanitizer build)";
   EXPECT_EQ(ctx.arena().device_allocations(), before);
 }
 
