@@ -152,6 +152,15 @@ std::int64_t Dataset::events() const {
 const std::string& Dataset::fingerprint() const {
   return impl_->fingerprint;
 }
+std::string Dataset::item_fingerprint() const {
+  if (!impl_->item_keys) return "none";
+  std::string keys;
+  for (std::int64_t item = 0; item < items(); ++item) {
+    const std::string key = item_key(item);
+    keys += fmt::format("{}:{}", key.size(), key);  // so that no two lists give one text
+  }
+  return text_fingerprint(keys);
+}
 bool Dataset::has_times() const {
   return impl_->time_column.has_value();
 }

@@ -30,6 +30,9 @@ class Dataset {
   std::int64_t events() const;     // E
   // XXH3 over offsets and items, 16 hex digits: equal for equal content.
   const std::string& fingerprint() const;
+  // XXH3 over the keys of the items in order of id, 16 hex digits: the same catalogue, numbered the
+  // same. "none" where the file has no keys. Reads all keys at each call.
+  std::string item_fingerprint() const;
   bool has_times() const;
 
   std::int64_t begin(std::int64_t sequence) const;  // its first event

@@ -1,4 +1,4 @@
-// xxhash behind two calls; the only user of its header in data's data-set half.
+// xxhash behind a few calls; the only user of its header in data's data-set half.
 #include "data/fingerprint.h"
 
 #include <fmt/format.h>
@@ -44,6 +44,10 @@ std::string Fingerprint::hex() const {
   const std::array<XXH64_hash_t, 2> sums = {XXH3_64bits_digest(impl_->offsets),
                                             XXH3_64bits_digest(impl_->items)};
   return fmt::format("{:016x}", XXH3_64bits(sums.data(), sizeof sums));
+}
+
+std::string text_fingerprint(std::string_view text) {
+  return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }
 
 }  // namespace seqrank

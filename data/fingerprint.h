@@ -6,8 +6,12 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace seqrank {
+
+// XXH3-64 of a text, as 16 digits.
+std::string text_fingerprint(std::string_view text);
 
 class Fingerprint {
  public:

@@ -33,7 +33,7 @@ std::vector<OptionSpec> options() {
 // Loaded, measured and let go: one model is in memory at a time.
 Evaluation evaluate_one(Context& ctx, Communicator& comm, const Options& given,
                         const std::string& run, const std::string& name, const Dataset& dataset) {
-  const auto loaded = load_model(ctx, comm, run, name, dataset);
+  const auto loaded = load_model(ctx, comm, run, name, dataset, warn);
   apply_use_options(given, loaded->options);
   const Split split = given.text("split") == "test" ? Split::test : Split::validation;
   return evaluate(ctx, comm, *loaded->model, dataset,

@@ -73,7 +73,8 @@ int run(const Options& given, Communicator& comm) {
   const std::vector<std::string> users = users_of(given);
   const Dataset dataset = open_for_use(given);
   Context ctx(Device::cpu, rank_threads(comm, given));
-  const auto loaded = load_model(ctx, comm, given.text("run"), given.text("model.name"), dataset);
+  const auto loaded =
+      load_model(ctx, comm, given.text("run"), given.text("model.name"), dataset, warn);
   apply_use_options(given, loaded->options);
   const std::int64_t k = std::min(given.integer("k"), dataset.items());
   const auto recommendations = recommend(ctx, *loaded->model, dataset, users, k,

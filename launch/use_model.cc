@@ -1,6 +1,8 @@
 // A run brings its own options; the command line may only change how it is asked.
 #include "launch/use_model.h"
 
+#include <cstdio>
+
 #include "backend/check.h"
 #include "launch/model_choice.h"
 #include "launch/ranks.h"
@@ -29,6 +31,10 @@ Dataset open_for_use(const Options& given) {
   SR_CHECK(given.has("run") != given.has("model.name"), ErrorKind::usage,
            "give either --run=FOLDER, a trained model, or --model.name=NAME, a counted one");
   return Dataset::open(given.text("data"));
+}
+
+void warn(const std::string& line) {
+  std::fputs((line + "\n").c_str(), stderr);
 }
 
 std::string chosen_model(const Options& given) {

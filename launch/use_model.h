@@ -17,6 +17,8 @@ std::vector<OptionSpec> use_model_options();
 // Throws Error(usage) unless exactly one of --run and --model.name is given, and --data.
 Dataset open_for_use(const Options& given);
 
+void warn(const std::string& line);  // on standard error
+
 std::string chosen_model(const Options& given);  // for people: the run folder or the model's name
 
 // Sets in `loaded`, a model's options, what is given here.

@@ -65,7 +65,8 @@ class CheckpointStore {
   std::optional<TrainingState> best_good();
 
   // What speaks against loading checkpoint `step` into this model; empty = nothing. Compares names
-  // and sizes of tensors, the data fingerprint, and the configuration at `keys`. Needs no tensor.
+  // and sizes of tensors, the data fingerprint, the item keys' where both have keys, and the
+  // configuration at `keys`. Needs no tensor.
   std::vector<Difference> differences(std::int64_t step, std::span<const TensorTotal> model,
                                       const TrainingState& now, std::span<const std::string> keys);
 

@@ -93,6 +93,7 @@ Json state_json(const TrainingState& state) {
           {"evaluations_without_gain", state.evaluations_without_gain},
           {"metrics_bytes", state.metrics_bytes},
           {"dataset_fingerprint", state.dataset_fingerprint},
+          {"item_fingerprint", state.item_fingerprint},
           {"config", state.config}};
 }
 
@@ -106,6 +107,9 @@ TrainingState read_state(const Json& json, const Reader& read) {
   state.evaluations_without_gain = read.integer(json, "evaluations_without_gain", 0, kMaxElements);
   state.metrics_bytes = read.integer(json, "metrics_bytes", 0, kMaxBytes);
   state.dataset_fingerprint = read.text(json, "dataset_fingerprint");
+  // Absent where an early version of this program wrote it: as if the data had no keys.
+  if (json.contains("item_fingerprint"))
+    state.item_fingerprint = read.text(json, "item_fingerprint");
   const Json& config = read.member(json, "config");
   SR_CHECK(config.is_object(), ErrorKind::checkpoint, "{}: 'config' is no object", read.where());
   for (const auto& [key, value] : config.items()) {

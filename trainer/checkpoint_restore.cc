@@ -133,6 +133,9 @@ std::vector<Difference> CheckpointStore::differences(std::int64_t step,
   std::vector<Difference> rows = config_differences(saved.config, now.config, keys);
   if (saved.dataset_fingerprint != now.dataset_fingerprint)
     rows.push_back({"data fingerprint", saved.dataset_fingerprint, now.dataset_fingerprint});
+  const bool keys_known = saved.item_fingerprint != "none" && now.item_fingerprint != "none";
+  if (keys_known && saved.item_fingerprint != now.item_fingerprint)
+    rows.push_back({"item keys' fingerprint", saved.item_fingerprint, now.item_fingerprint});
   std::map<std::string, std::pair<std::int64_t, std::int64_t>> totals;  // saved, now; -1 = absent
   for (const TensorTotal& tensor : tensors_of(*selected_)) totals[tensor.name] = {tensor.total, -1};
   for (const TensorTotal& tensor : model)

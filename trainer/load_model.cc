@@ -12,9 +12,28 @@ void make(LoadedModel& loaded, const std::string& name, const Dataset& dataset) 
   loaded.model = find_model(name).make({loaded.options, dataset.items(), loaded.parameters});
 }
 
+// Another data set is allowed, for instance with newer events; one that numbers its items otherwise
+// is not. Without keys on both sides only the same data tells that.
+void check_catalogue(const std::string& run, const Dataset& dataset, const TrainingState& saved,
+                     CheckpointStore& checkpoints, std::span<const TensorTotal> weights) {
+  TrainingState now = saved;
+  now.item_fingerprint = dataset.item_fingerprint();
+  if (saved.item_fingerprint == "none" || now.item_fingerprint == "none")
+    now.dataset_fingerprint = dataset.fingerprint();
+  auto differences = checkpoints.differences(saved.step, weights, now, {});
+  // The optimiser's tensors, which using a model needs not.
+  std::erase_if(differences,
+                [](const Difference& d) { return d.of == Difference::Of::tensor && d.now == "-"; });
+  SR_CHECK(differences.empty(), ErrorKind::checkpoint,
+           "--run {}: it was trained on another catalogue than that of {}: {}", run, dataset.path(),
+           difference_text(differences));
+}
+
 void load_run(Context& ctx, Communicator& comm, const std::string& run, const Dataset& dataset,
-              LoadedModel& loaded) {
-  CheckpointStore checkpoints(RunFolder(run).checkpoints(), comm);
+              const std::function<void(const std::string&)>& report, LoadedModel& loaded) {
+  CheckpointOptions checkpoint_options;
+  checkpoint_options.report = [&](const std::string& line) { report(run + ": " + line); };
+  CheckpointStore checkpoints(RunFolder(run).checkpoints(), comm, checkpoint_options);
   const auto state = checkpoints.best_good();
   SR_CHECK(state, ErrorKind::checkpoint,
            "--run {}: no good checkpoint in it; `seqrank train --run {}` makes one", run, run);
@@ -29,13 +48,7 @@ void load_run(Context& ctx, Communicator& comm, const std::string& run, const Da
   std::vector<TensorTotal> totals;
   for (const Parameter& p : loaded.parameters.parameters())
     totals.push_back({p.name + "/weight", p.shape.numel()});
-  // Another data set is allowed, for instance with newer events; another catalogue is not.
-  TrainingState now = *state;
-  const auto differences = checkpoints.differences(state->step, totals, now, {});
-  for (const Difference& d : differences)
-    SR_CHECK(d.now == "-", ErrorKind::checkpoint,
-             "--run {}: {} has {} values there and {} here; was {} the data it was trained on?",
-             run, d.what, d.saved, d.now, dataset.path());
+  check_catalogue(run, dataset, *state, checkpoints, totals);
   loaded.parameters.allocate(ctx, state->seed);
   std::vector<TensorPiece> pieces;
   for (Parameter& p : loaded.parameters.parameters()) {
@@ -49,11 +62,12 @@ void load_run(Context& ctx, Communicator& comm, const std::string& run, const Da
 }  // namespace
 
 std::unique_ptr<LoadedModel> load_model(Context& ctx, Communicator& comm, const std::string& run,
-                                        const std::string& name, const Dataset& dataset) {
+                                        const std::string& name, const Dataset& dataset,
+                                        const std::function<void(const std::string&)>& report) {
   auto loaded = std::make_unique<LoadedModel>();
   loaded->options.declare(evaluate_options());
   if (!run.empty()) {
-    load_run(ctx, comm, run, dataset, *loaded);
+    load_run(ctx, comm, run, dataset, report, *loaded);
     return loaded;
   }
   loaded->options.declare(model_options(name));

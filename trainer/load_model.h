@@ -1,6 +1,7 @@
 // A model to use rather than to train: from the checkpoints of a run, or counted from a data set.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -20,8 +21,10 @@ struct LoadedModel {
 // Collective. `run` given: the best checkpoint of that run folder (its configuration decides the
 // model). Empty: the counting model `name`, fitted to the training split of `dataset`.
 // Throws Error(usage) for a model that must be trained first, Error(checkpoint) for a run without a
-// good checkpoint or trained on another catalogue.
+// good checkpoint or trained on another catalogue: other item keys, or, where keys are missing,
+// other data. report: one line for each checkpoint passed over; called on rank 0.
 std::unique_ptr<LoadedModel> load_model(Context& ctx, Communicator& comm, const std::string& run,
-                                        const std::string& name, const Dataset& dataset);
+                                        const std::string& name, const Dataset& dataset,
+                                        const std::function<void(const std::string&)>& report);
 
 }  // namespace seqrank

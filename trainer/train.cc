@@ -69,6 +69,7 @@ TrainingRun::TrainingRun(Context& ctx, Communicator& comm, const Options& option
                    checkpoint_options(options, [this](const std::string& line) { tell(line); })) {
   state_.seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   state_.dataset_fingerprint = dataset_.fingerprint();
+  state_.item_fingerprint = dataset_.item_fingerprint();
   state_.config = as_map(options);
 }
 
@@ -89,9 +90,10 @@ void TrainingRun::resume() {
     auto pieces = parts_.optimiser->pieces();
     checkpoints_.load(saved->step, pieces);
     parts_.exchange->gather_values(ctx_);
-    const auto config = state_.config;
+    const TrainingState now = state_;
     state_ = *saved;
-    state_.config = config;
+    state_.config = now.config;
+    state_.item_fingerprint = now.item_fingerprint;
     tell(fmt::format("resuming {} at step {} of {}", options_.text("run"), state_.step,
                      parts_.total_steps));
   } else {

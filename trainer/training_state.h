@@ -23,6 +23,7 @@ struct TrainingState {
   std::int64_t evaluations_without_gain = 0;  // early stopping
   std::int64_t metrics_bytes = 0;             // length of metrics.jsonl at this step
   std::string dataset_fingerprint;
+  std::string item_fingerprint = "none";      // of the items' keys; "none": it was without keys
   std::map<std::string, std::string> config;  // resolved options, "model.width" -> "64"; UTF-8
 };
 

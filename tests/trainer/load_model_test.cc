@@ -1,0 +1,92 @@
+// Using a run: only with the catalogue that it was trained on, numbered the same.
+#include "trainer/load_model.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "data/dataset_writer.h"
+#include "tests/trainer/checkpoint_support.h"
+#include "trainer/train.h"
+
+namespace seqrank {
+namespace {
+
+// 20 sequences over five items; `keys` in order of id, "" for a file without keys.
+void write_data(const std::string& path, const std::string& keys, int sequences = 20) {
+  DatasetWriter writer(path);
+  for (int s = 0; s < sequences; ++s)
+    writer.add_sequence(std::vector<std::int32_t>{s % 5, (s + 1) % 5, (s + 2) % 5, (s + 3) % 5},
+                        {});
+  for (const char key : keys) writer.add_item_key(std::string(1, key));
+  writer.finish(5);
+}
+
+class LoadModel : public testing::Test {
+ protected:
+  void train_on(const std::string& data) {
+    Options options(train_options());
+    options.declare({{"model.name", OptionKind::text, "attention_rnn", "model"}});
+    options.declare(model_options("attention_rnn"));
+    for (const auto& [key, value] :
+         std::map<std::string, std::string>{{"run", run_},
+                                            {"data", data},
+                                            {"model.width", "4"},
+                                            {"train.save_every", "2"},
+                                            {"train.evaluate_every", "0"},
+                                            {"train.steps", "4"}})
+      options.set(key, value, "test");
+    train(ctx_, *comm_, options, {}, [] { return false; });
+  }
+  // "" or why not.
+  std::string load(const std::string& data) {
+    reports_.clear();
+    try {
+      const Dataset dataset = Dataset::open(data);
+      load_model(ctx_, *comm_, run_, "", dataset,
+                 [this](const std::string& line) { reports_.push_back(line); });
+      return "";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.exit_code(), 6);
+      return error.what();
+    }
+  }
+  std::string file(const std::string& name) const { return temp_.path() + "/" + name; }
+
+  Scratch temp_;
+  std::string run_ = temp_.path() + "/run";
+  std::unique_ptr<Communicator> comm_ = make_null_communicator();
+  Context ctx_{Device::cpu, 1};
+  std::vector<std::string> reports_;
+};
+
+TEST_F(LoadModel, RefusesTheSameItemsInAnotherOrderAndAllowsNewerEvents) {
+  write_data(file("a.h5"), "abcde");
+  write_data(file("more.h5"), "abcde", 30);
+  write_data(file("permuted.h5"), "abced");
+  write_data(file("keyless.h5"), "", 30);
+  train_on(file("a.h5"));
+  EXPECT_EQ(load(file("a.h5")), "");
+  EXPECT_EQ(load(file("more.h5")), "");
+  EXPECT_THAT(load(file("permuted.h5")), testing::HasSubstr("item keys' fingerprint"));
+  EXPECT_THAT(load(file("keyless.h5")), testing::HasSubstr("data fingerprint"));
+}
+
+TEST_F(LoadModel, WithoutKeysOnlyTheSameDataWillDo) {
+  write_data(file("a.h5"), "");
+  write_data(file("more.h5"), "", 30);
+  train_on(file("a.h5"));
+  EXPECT_EQ(load(file("a.h5")), "");
+  EXPECT_THAT(load(file("more.h5")), testing::HasSubstr("data fingerprint"));
+}
+
+TEST_F(LoadModel, ADamagedNewestCheckpointIsToldAndAnOlderOneTaken) {
+  write_data(file("a.h5"), "abcde");
+  train_on(file("a.h5"));
+  write_file(checkpoint_path(run_ + "/checkpoints", 4) + "/manifest.json", "{");
+  EXPECT_EQ(load(file("a.h5")), "");
+  ASSERT_EQ(reports_.size(), 1u);
+  EXPECT_THAT(reports_[0], testing::HasSubstr("step 4 is passed over"));
+}
+
+}  // namespace
+}  // namespace seqrank
