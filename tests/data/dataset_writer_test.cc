@@ -88,6 +88,12 @@ TEST(DatasetWriter, RefusesKeysThatCannotBeStored) {
 }
 
 // A file size limit makes writes fail as a full disk does, at every point of the work.
+TEST(DatasetWriter, ReplacesFilesOnly) {
+  Scratch scratch;
+  SR_EXPECT_ERROR(DatasetWriter writer(scratch.path()), ErrorKind::data, "not a file");
+  SR_EXPECT_ERROR(DatasetWriter writer("/dev/null"), ErrorKind::data, "not a file");
+}
+
 TEST(DatasetWriter, FullDiskIsAnErrorAndLeavesNothing) {
   Scratch scratch;
   const std::string path = scratch.file("a.h5");
