@@ -16,7 +16,8 @@ class ShardedAdamW {
 
   // sum_1 (f64) += squared norm of this rank's pieces of the gradient.
   void add_squared_norm(Context& ctx, Tensor& sum_1);
-  // Updates this rank's pieces of the values; scale_1: see clip_scale. updates >= 1.
+  // Updates this rank's pieces of the values; scale_1: see clip_scale. updates >= 1 counts
+  // this one; the training step counts those that scale_1 = 0 left out, too.
   void update(Context& ctx, const Tensor& scale_1, float rate, std::int64_t updates);
 
   // Weights and both moments of this rank, as a checkpoint names them; views, not copies.

@@ -23,7 +23,9 @@ class TrainStep {
             ShardedAdamW& optimiser, std::uint64_t seed, float clip);
 
   enum class Wish { go_on, stop };
-  // step counts from 0. rate: learning rate. wish: of this rank; see summary().stop.
+  // step counts from 0, and skipped steps count too: AdamW's bias correction takes step + 1 for the
+  // number of updates, so after a skip in the first steps it corrects slightly less. rate: learning
+  // rate. wish: of this rank; see summary().stop.
   void run(const Batch& batch, std::int64_t step, float rate, Wish wish);
 
   // The summary of `step`, which is the newest or one of the two before. Blocks the host until that

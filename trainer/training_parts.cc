@@ -21,8 +21,6 @@ TrainingParts::TrainingParts(Context& ctx, Communicator& comm, const Dataset& da
     : loader(dataset, ctx.arena(), loader_options(options, comm)) {
   total_steps = options.integer("train.steps");
   if (total_steps == 0) total_steps = options.integer("train.epochs") * loader.steps_per_epoch();
-  SR_CHECK(total_steps > 0, ErrorKind::data,
-           "{}: no sequence has two training events; nothing to train on", dataset.path());
   schedule = {options.text("train.schedule") == "cosine" ? Schedule::Kind::cosine
                                                          : Schedule::Kind::constant,
               options.real("train.learning_rate"), options.integer("train.warmup"), total_steps,
