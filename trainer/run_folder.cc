@@ -68,8 +68,14 @@ void RunFolder::create() const {
 void RunFolder::write_config(const Options& options) const {
   const std::string temporary = config_path() + ".tmp";
   as_checkpoint_error([&] {
-    write_text_file(temporary, to_ini(options));
-    rename_and_sync(temporary, config_path());
+    try {
+      write_text_file(temporary, to_ini(options));
+      rename_and_sync(temporary, config_path());
+    } catch (const Error&) {
+      std::error_code ignored;
+      fs::remove(temporary, ignored);
+      throw;
+    }
   });
 }
 

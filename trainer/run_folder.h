@@ -39,7 +39,7 @@ class RunFolder {
 
   // Makes the folder and its parents where they are not there yet.
   void create() const;
-  // config.ini, replaced as a whole.
+  // config.ini, replaced as a whole; on an error nothing is left beside it.
   void write_config(const Options& options) const;
   // config.ini as "model.width" -> "64", options without a value left out.
   std::map<std::string, std::string> config() const;
@@ -51,7 +51,9 @@ class RunFolder {
   // torn last line with it: no step is ever there twice. Gives "", or one line to tell when it was
   // shorter than that and lines are missing.
   std::string open_metrics(std::int64_t bytes);
-  // One line, whole or not at all. Not finite numbers become null: JSON has none.
+  // One line, whole or not at all. A full disk ends the run, other than for a checkpoint under
+  // train.on_save_failure=warn: a resume is exact in its metrics as well. Not finite numbers become
+  // null: JSON has none.
   void append_step(const StepLine& line);
   void append_evaluation(std::int64_t step, const std::string& split,
                          const std::map<std::string, double>& metrics);

@@ -31,6 +31,14 @@ TEST(RunFolder, WritesTheConfigurationAndReadsItBack) {
   EXPECT_EQ(folder.config().at("model.width"), "128");
 }
 
+TEST(RunFolder, AConfigurationThatCannotBeWrittenLeavesNothingBehind) {
+  Scratch temp;
+  const RunFolder folder(temp.path());
+  std::filesystem::create_directories(folder.config_path() + "/taken");  // the rename fails
+  EXPECT_THROW(folder.write_config(Options(kSpecs)), Error);
+  EXPECT_FALSE(std::filesystem::exists(folder.config_path() + ".tmp"));
+}
+
 TEST(RunFolder, ThatCannotBeMadeIsOneError) {
   Scratch temp;
   write_file(temp.path() + "/file", "x");
