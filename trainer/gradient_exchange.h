@@ -36,6 +36,9 @@ class GradientExchange {
   void gather_values(Context& ctx);
 
   const std::vector<Bucket>& buckets() const { return buckets_; }
+  int sent() const {
+    return static_cast<int>(buckets_.size()) - 1 - next_;
+  }  // buckets, since begin
 
  private:
   void send_ready(Context& ctx);
