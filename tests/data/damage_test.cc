@@ -10,8 +10,8 @@
 #include "data/dataset.h"
 #include "data/dataset_writer.h"
 #include "data/inspect.h"
-#include "tests/data/raw_dataset.h"
 #include "tests/data/data_test_support.h"
+#include "tests/data/raw_dataset.h"
 
 namespace seqrank {
 namespace {

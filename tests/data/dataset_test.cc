@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "data/dataset_writer.h"
-#include "tests/data/raw_dataset.h"
 #include "tests/data/data_test_support.h"
+#include "tests/data/raw_dataset.h"
 
 namespace seqrank {
 namespace {
