@@ -163,6 +163,10 @@ class MpiTransport final : public Transport {
   void all_to_all_v(const Call& call, Tensor received, std::span<const std::int64_t> receive_counts,
                     Tensor sent, std::span<const std::int64_t> send_counts) override {
     if (kCompareCalls) compare_counts(call, receive_counts, send_counts);
+    // Before anything is posted: an error must not leave MPI writing to memory that goes away.
+    SR_CHECK(receive_counts[rank()] == send_counts[rank()], ErrorKind::peers,
+             "{}: rank {} sends itself {} elements and expects {}", call.str(), rank(),
+             send_counts[rank()], receive_counts[rank()]);
     std::vector<MPI_Request> requests;
     std::vector<int> expected;
     std::int64_t to_self = 0, from_self = 0;
@@ -187,9 +191,6 @@ class MpiTransport final : public Transport {
                   call);
       });
     }
-    SR_CHECK(receive_counts[rank()] == send_counts[rank()], ErrorKind::peers,
-             "{}: rank {} sends itself {} elements and expects {}", call.str(), rank(),
-             send_counts[rank()], receive_counts[rank()]);
     std::memcpy(at(received, to_self), at(sent, from_self),
                 send_counts[rank()] * dtype_size(sent.dtype()));
     finish(call, received.dtype(), requests, expected);
