@@ -33,11 +33,10 @@ std::size_t capacity_for(std::size_t bytes) {
 // The blocks and the counts; shared by the arena and all its storages.
 struct ArenaPool {
   explicit ArenaPool(std::size_t limit_bytes) : limit(limit_bytes) {}
-  ~ArenaPool() {
-    for (auto& [capacity, blocks] : kept)
-      for (void* block : blocks) std::free(block);
-  }
+  ~ArenaPool() { give_back_kept(); }
   void* take(std::size_t capacity, Tag tag);  // null: no memory
+  void* from_system(std::size_t capacity);    // null: no memory
+  void give_back_kept();
   void release(const Storage& storage);
   std::string table() const;
 
@@ -57,18 +56,35 @@ void* ArenaPool::take(std::size_t capacity, Tag tag) {
   if (same_size != kept.end() && !same_size->second.empty()) {
     block = same_size->second.back();
     same_size->second.pop_back();
-  } else if (limit == 0 || reserved + capacity <= limit) {
-    block = std::aligned_alloc(kAlignment, capacity);
-    if (block == nullptr) return nullptr;
-    reserved += capacity;
-    ++device_allocations;
   } else {
-    return nullptr;
+    block = from_system(capacity);
+    if (block == nullptr) {  // blocks of other sizes, kept for reuse, may be what is missing
+      give_back_kept();
+      block = from_system(capacity);
+    }
+    if (block == nullptr) return nullptr;
   }
   const int t = static_cast<int>(tag);
   now[t] += capacity;
   peak[t] = std::max(peak[t], now[t]);
   return block;
+}
+
+void* ArenaPool::from_system(std::size_t capacity) {
+  if (limit != 0 && reserved + capacity > limit) return nullptr;
+  void* block = std::aligned_alloc(kAlignment, capacity);
+  if (block == nullptr) return nullptr;
+  reserved += capacity;
+  ++device_allocations;
+  return block;
+}
+
+void ArenaPool::give_back_kept() {
+  for (auto& [capacity, blocks] : kept) {
+    for (void* block : blocks) std::free(block);
+    reserved -= capacity * blocks.size();
+    blocks.clear();
+  }
 }
 
 void ArenaPool::release(const Storage& storage) {

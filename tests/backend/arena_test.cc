@@ -59,6 +59,12 @@ TEST(Arena, CountsByTag) {
   EXPECT_GE(arena.peak_bytes(Tag::parameter), 1024u);
 }
 
+TEST(Arena, KeptBlocksOfOtherSizesAreGivenBackBeforeMemoryIsShort) {
+  Arena arena(1 << 20);
+  for (int i = 0; i < 4; ++i) arena.allocate((100 + 40 * i) << 10, Tag::activation);
+  EXPECT_NE(arena.allocate(900 << 10, Tag::activation), nullptr);
+}
+
 TEST(Arena, ATensorMayOutliveItsArena) {
   Tensor tensor;
   {
