@@ -182,12 +182,7 @@ void DatasetWriter::Impl::write(std::int64_t item_count) {
   out.sync();
 }
 
-DatasetWriter::DatasetWriter(const std::string& path) {
-  struct stat status;
-  SR_CHECK(::stat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode), ErrorKind::data,
-           "{}: there already, and not a file; give the data set another name", path);
-  impl_ = std::make_unique<Impl>(path);
-}
+DatasetWriter::DatasetWriter(const std::string& path) : impl_(std::make_unique<Impl>(path)) {}
 DatasetWriter::~DatasetWriter() = default;
 
 void DatasetWriter::add_sequence(std::span<const std::int32_t> items,
