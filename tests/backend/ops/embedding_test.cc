@@ -51,13 +51,14 @@ std::vector<double> scatter(int threads) {
   return get_values(table);
 }
 
-#ifndef __SANITIZE_THREAD__  // which reports OpenMP itself
 TEST(Embedding, ScatterHasTheSameBitsAtAnyThreadCount) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "ThreadSanitizer cannot see OpenMP's own barriers";
+#endif
   const std::vector<double> one = scatter(1);
   EXPECT_EQ(one, scatter(2));
   EXPECT_EQ(one, scatter(3));
 }
-#endif
 
 }  // namespace
 }  // namespace seqrank
