@@ -50,8 +50,9 @@ class Runner {
     const auto begin = Clock::now();
     run(steps);
     comm_.barrier();
-    seconds_ += seconds_since(begin);
-    return static_cast<double>(events_) / seconds_since(begin);
+    const double seconds = seconds_since(begin);
+    seconds_ += seconds;
+    return static_cast<double>(events_) / seconds;
   }
 
   void forget() { seconds_ = wait_seconds_ = own_events_ = 0; }

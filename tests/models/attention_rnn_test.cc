@@ -35,6 +35,16 @@ double loss_of(Context& ctx, Built& built, const Batch& batch) {
   return built.trained().loss(tape, batch).value().span<double>()[0];
 }
 
+// A copy: the loss itself adds to the item table's gradient, whenever it is computed.
+std::vector<float> gradient_of(Context& ctx, Built& built, const Batch& batch) {
+  fill(ctx, built.store.gradients(), 0);
+  Tape tape(ctx, TapeMode::training, 5);
+  Var loss = built.trained().loss(tape, batch);
+  tape.backward(loss);
+  const auto gradient = built.store.gradients().span<float>();
+  return {gradient.begin(), gradient.end()};
+}
+
 const std::vector<std::vector<int>> kSequences = {{1, 2, 3, 4, 5, 6}, {7, 3}, {0, 10, 2, 2}};
 
 class AttentionRnnForms : public testing::TestWithParam<std::map<std::string, std::string>> {};
@@ -44,12 +54,7 @@ TEST_P(AttentionRnnForms, GradientMatchesDifferencesOfTheLoss) {
   Context ctx(Device::cpu, 1);
   auto built = build(ctx, GetParam());
   const Batch batch = packed_batch(ctx, kSequences);
-  fill(ctx, built->store.gradients(), 0);
-  Tape tape(ctx, TapeMode::training, 5);
-  Var loss = built->trained().loss(tape, batch);
-  tape.backward(loss);
-  const auto g = built->store.gradients().span<float>();
-  const std::vector<float> gradient(g.begin(), g.end());
+  const std::vector<float> gradient = gradient_of(ctx, *built, batch);
   double squared = 0;
   for (float x : gradient) squared += static_cast<double>(x) * x;
   ASSERT_GT(squared, 0);
@@ -71,13 +76,7 @@ TEST_P(AttentionRnnForms, EveryParametersGradientMatchesAlongARandomDirection) {
   Context ctx(Device::cpu, 1);
   auto built = build(ctx, GetParam());
   const Batch batch = packed_batch(ctx, kSequences);
-  fill(ctx, built->store.gradients(), 0);
-  Tape tape(ctx, TapeMode::training, 5);
-  Var loss = built->trained().loss(tape, batch);
-  tape.backward(loss);
-  // Copied: the loss itself adds to the item table's gradient, whenever it is computed.
-  const auto all = built->store.gradients().span<float>();
-  const std::vector<float> gradient(all.begin(), all.end());
+  const std::vector<float> gradient = gradient_of(ctx, *built, batch);
   std::mt19937 random(17);
   for (Parameter& p : built->store.parameters()) {
     const auto w = p.value.span<float>();
