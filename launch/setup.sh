@@ -7,10 +7,12 @@ packages=(
   # to build
   ca-certificates ccache clang-format cmake g++ git ninja-build pkg-config
   # libraries
-  libboost-program-options-dev libdnnl-dev libfmt-dev libhdf5-dev libopenmpi-dev
-  libxxhash-dev libzstd-dev nlohmann-json3-dev ocl-icd-opencl-dev openmpi-bin zlib1g-dev
-  # to test, and for the scripts
-  hdf5-tools libgmock-dev libgtest-dev python3 python3-h5py python3-pip zstd
+  libboost-dev libboost-program-options-dev libdnnl-dev libfmt-dev libhdf5-dev libopenmpi-dev
+  libprotobuf-dev libxxhash-dev libzstd-dev nlohmann-json3-dev ocl-icd-opencl-dev openmpi-bin
+  protobuf-compiler zlib1g-dev
+  # to test, and for the scripts: gnuplot draws, munge and Slurm run a cluster of two namespaces
+  gnuplot-nox hdf5-tools iproute2 libgmock-dev libgtest-dev munge python3 python3-h5py python3-pip
+  slurm-wlm zstd
 )
 
 missing=()
