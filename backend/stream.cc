@@ -1,6 +1,8 @@
 // The two host streams: inline (compute) and worker (communication).
 #include "backend/stream.h"
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -9,12 +11,30 @@
 namespace seqrank {
 namespace {
 
+class TimedWaits {
+ public:
+  void wait(const Event& event) {
+    if (event.done()) return event.wait();  // no clock, but its error
+    const auto begin = std::chrono::steady_clock::now();
+    event.wait();
+    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+  double seconds() const { return seconds_; }
+
+ private:
+  std::atomic<double> seconds_ = 0;
+};
+
 class InlineStream final : public Stream {
  public:
   void enqueue(std::function<void()> task) override { task(); }
   Event record() override { return Event(); }
-  void wait(const Event& event) override { event.wait(); }
+  void wait(const Event& event) override { waits_.wait(event); }
   void synchronize() override {}
+  double waited_seconds() const override { return waits_.seconds(); }
+
+ private:
+  TimedWaits waits_;
 };
 
 class HostEvent final : public EventState {
@@ -63,10 +83,11 @@ class WorkerStream final : public Stream {
   }
 
   void wait(const Event& event) override {
-    enqueue([event] { event.wait(); });
+    enqueue([this, event] { waits_.wait(event); });
   }
 
   void synchronize() override { record().wait(); }
+  double waited_seconds() const override { return waits_.seconds(); }
 
  private:
   struct Entry {
@@ -108,6 +129,7 @@ class WorkerStream final : public Stream {
   std::condition_variable arrived_;
   std::deque<Entry> queue_;
   bool stopping_ = false;
+  TimedWaits waits_;
   std::exception_ptr error_;  // of the first task that failed; worker thread only
   std::thread worker_;        // last: starts when all else is made
 };

@@ -41,6 +41,9 @@ class Stream {
   virtual Event record() = 0;
   virtual void wait(const Event& event) = 0;  // later work of this stream runs after `event`
   virtual void synchronize() = 0;             // the host waits for all of it; rethrows
+  // How long this stream has stood still in wait(), since it was made: of the compute stream, the
+  // exposed communication. May be asked from any thread.
+  virtual double waited_seconds() const = 0;
 };
 
 std::unique_ptr<Stream> make_inline_stream();  // CPU compute

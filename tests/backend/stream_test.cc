@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace seqrank {
@@ -48,6 +50,39 @@ TEST(InlineStream, RunsAtOnce) {
   stream->enqueue([&] { value = 1; });
   EXPECT_EQ(value, 1);
   EXPECT_TRUE(stream->record().done());
+}
+
+// Done a while after somebody begins to wait for it, so that every wait has a least length.
+class LateEvent final : public EventState {
+ public:
+  static constexpr auto kDelay = std::chrono::milliseconds(2);
+  bool done() const override { return done_; }
+  void wait() override {
+    std::this_thread::sleep_for(kDelay);
+    done_ = true;
+  }
+
+ private:
+  bool done_ = false;
+};
+
+TEST(Stream, CountsTheTimeItStandsStillAndNothingElse) {
+  const double delay = std::chrono::duration<double>(LateEvent::kDelay).count();
+  for (const auto& make : {make_inline_stream, make_worker_stream}) {
+    const auto stream = make();
+    stream->enqueue([] { std::this_thread::sleep_for(LateEvent::kDelay); });
+    stream->wait(Event());
+    stream->synchronize();
+    EXPECT_EQ(stream->waited_seconds(), 0);
+    const Event late(std::make_shared<LateEvent>());
+    stream->wait(late);
+    stream->synchronize();
+    const double waited = stream->waited_seconds();
+    EXPECT_GE(waited, delay);
+    stream->wait(late);  // done by now
+    stream->synchronize();
+    EXPECT_EQ(stream->waited_seconds(), waited);
+  }
 }
 
 }  // namespace
