@@ -77,10 +77,19 @@ Communicator::~Communicator() {
 
 void Communicator::enqueue(Call call, std::function<void(Transport&, const Call&)> body) {
   call.sequence = sequence_++;
-  stream_->enqueue([transport = transport_, call, body = std::move(body)] {
-    transport->agree(call);
-    body(*transport, call);
-  });
+  stream_->enqueue(
+      [transport = transport_, clock = clock_, log = log_, call, body = std::move(body)] {
+        const auto begin = std::chrono::steady_clock::now();
+        clock->running_since_ns = begin.time_since_epoch().count();
+        transport->agree(call);
+        body(*transport, call);
+        const auto end = std::chrono::steady_clock::now();
+        clock->running_since_ns = 0;
+        const std::int64_t took = (end - begin).count();
+        if (took > clock->longest_ns) clock->longest_ns = took;  // no other thread writes it
+        if (log != nullptr)
+          log->push_back({call.name(), transport->algorithm(call), call.bytes(), begin, end});
+      });
 }
 
 void Communicator::all_reduce(Tensor& x, Reduce op) {
@@ -141,13 +150,28 @@ void Communicator::barrier() {
 
 std::unique_ptr<Communicator> Communicator::split(int colour, int key) {
   SR_CHECK(colour >= 0, ErrorKind::peers, "split: colour {}; it must not be negative", colour);
+  return make_part({Operation::split}, [colour, key](Transport& transport, const Call& call) {
+    return transport.split(call, colour, key);
+  });
+}
+
+std::unique_ptr<Communicator> Communicator::split_shared() {
+  return make_part({Operation::split_shared}, [](Transport& transport, const Call& call) {
+    return transport.split_shared(call);
+  });
+}
+
+std::unique_ptr<Communicator> Communicator::make_part(
+    Call call, std::function<std::shared_ptr<Transport>(Transport&, const Call&)> split) {
   std::shared_ptr<Transport> part;
   // By reference is safe: synchronize() returns after the task has run or was dropped.
-  enqueue({Operation::split}, [&part, colour, key](Transport& transport, const Call& call) {
-    part = transport.split(call, colour, key);
+  enqueue(call, [&part, &split](Transport& transport, const Call& made) {
+    part = split(transport, made);
   });
   stream_->synchronize();
-  return std::make_unique<Communicator>(std::move(part), stream_);
+  auto made = std::make_unique<Communicator>(std::move(part), stream_);
+  made->clock_ = clock_;  // one stream: one call at a time
+  return made;
 }
 
 void Communicator::abort(const std::string& why, int exit_code) {

@@ -5,6 +5,8 @@
 // gradients. Transports: null, thread, mpi (nccl and staged to come).
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -22,6 +24,20 @@ enum class Reduce { sum, max, min };
 
 class Transport;
 struct Call;
+
+// A finished call, as the thread of the stream saw it.
+struct CallTiming {
+  std::string operation;  // "reduce_scatter"
+  std::string algorithm;  // the transport's word for how
+  std::int64_t bytes;     // of the whole tensor; 0 for calls without one
+  std::chrono::steady_clock::time_point begin, end;
+};
+
+// How the calls of a communicator are getting on; read from any thread, by a watcher.
+struct CallClock {
+  std::atomic<std::int64_t> running_since_ns{0};  // steady clock; 0 = no call is running
+  std::atomic<std::int64_t> longest_ns{0};        // of the calls that have ended
+};
 
 // To be used from one thread at a time.
 class Communicator {
@@ -56,6 +72,14 @@ class Communicator {
   // Collective; blocks the host. It shares stream() with this one.
   std::unique_ptr<Communicator> split(int colour, int key);
 
+  // Likewise, of the ranks that share memory with this one: those of one host. Its rank() is the
+  // local rank, by which a rank finds its GPU.
+  std::unique_ptr<Communicator> split_shared();
+
+  // From now on appends every call to `log` (null: no more). Read it after stream().synchronize().
+  void set_log(std::vector<CallTiming>* log) { log_ = log; }
+  std::shared_ptr<const CallClock> clock() const { return clock_; }  // the parts' too
+
   // Tells the peers to stop, as a failing rank's last deed, and does not wait for them. `why` is
   // one line and is not printed. null and mpi end the process with `exit_code` (mpi: every rank's,
   // and mpirun's too); thread throws Error(exit_code, why) to end this rank alone.
@@ -77,6 +101,8 @@ class Communicator {
  private:
   // Has every rank agree on `call`, then runs `body`, both on stream().
   void enqueue(Call call, std::function<void(Transport&, const Call&)> body);
+  std::unique_ptr<Communicator> make_part(
+      Call call, std::function<std::shared_ptr<Transport>(Transport&, const Call&)> split);
   template <class T>
   T reduce_value(T value, Reduce op);
 
@@ -86,7 +112,9 @@ class Communicator {
   int size_;
   int exceptions_at_birth_;
   std::int64_t sequence_ = 0;  // of the next call, counted alike on all ranks
-  Arena arena_;                // of the small host-side exchanges
+  std::vector<CallTiming>* log_ = nullptr;
+  std::shared_ptr<CallClock> clock_ = std::make_shared<CallClock>();
+  Arena arena_;  // of the small host-side exchanges
 };
 
 // A world of one.

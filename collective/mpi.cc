@@ -204,6 +204,14 @@ class MpiTransport final : public Transport {
     return std::make_shared<MpiTransport>(part, limits_);
   }
 
+  std::shared_ptr<Transport> split_shared(const Call& call) override {
+    MPI_Comm part = MPI_COMM_NULL;
+    check_mpi(MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, rank(), MPI_INFO_NULL, &part), call);
+    return std::make_shared<MpiTransport>(part, limits_);
+  }
+
+  std::string algorithm(const Call&) const override { return "Open MPI's"; }
+
   void close() override {
     if (comm_ == MPI_COMM_WORLD) {
       check_mpi(MPI_Finalize(), "MPI_Finalize");

@@ -28,6 +28,10 @@ class NullTransport final : public Transport {
   std::shared_ptr<Transport> split(const Call&, int, int) override {
     return std::make_shared<NullTransport>();
   }
+  std::shared_ptr<Transport> split_shared(const Call&) override {
+    return std::make_shared<NullTransport>();
+  }
+  std::string algorithm(const Call&) const override { return "none"; }
   void close() override {}
   [[noreturn]] void abort(const std::string&, int exit_code) override {
     std::fflush(nullptr);

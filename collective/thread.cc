@@ -219,6 +219,8 @@ class ThreadTransport final : public Transport {
     return part;
   }
 
+  std::shared_ptr<Transport> split_shared(const Call& call) override { return split(call, 0, 0); }
+  std::string algorithm(const Call&) const override { return "shared memory"; }
   void close() override {}
 
   [[noreturn]] void abort(const std::string& why, int exit_code) override {

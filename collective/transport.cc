@@ -9,7 +9,7 @@ namespace {
 const char* operation_name(Operation operation) {
   static constexpr const char* kNames[] = {"all_reduce", "reduce_scatter", "all_gather",
                                            "broadcast",  "all_to_all_v",   "barrier",
-                                           "split"};
+                                           "split",      "split_shared"};
   return kNames[static_cast<int>(operation)];
 }
 
@@ -19,6 +19,10 @@ const char* reduce_name(int op) {
 }
 
 }  // namespace
+
+std::string Call::name() const {
+  return operation_name(operation);
+}
 
 std::string Call::str() const {
   const std::string name = fmt::format("{} #{}", operation_name(operation), sequence);
@@ -36,6 +40,7 @@ std::string Call::str() const {
       return fmt::format("{} ({})", name, dtype_name(dtype));
     case Operation::barrier:
     case Operation::split:
+    case Operation::split_shared:
       break;
   }
   return name;

@@ -22,6 +22,7 @@ enum class Operation : std::int32_t {
   all_to_all_v,
   barrier,
   split,
+  split_shared,
 };
 
 // One collective call, as every rank must make it. Plain bytes: MPI sends it as such.
@@ -33,7 +34,8 @@ struct Call {
   std::int64_t sequence = 0;  // of the communicator, from 0
 
   std::int64_t bytes() const { return count * static_cast<std::int64_t>(dtype_size(dtype)); }
-  std::string str() const;  // "all_reduce #17 (sum, f32, 1024 elements, 4096 bytes)"
+  std::string name() const;  // "all_reduce"
+  std::string str() const;   // "all_reduce #17 (sum, f32, 1024 elements, 4096 bytes)"
   friend bool operator==(const Call&, const Call&) = default;
 };
 
@@ -61,6 +63,9 @@ class Transport {
                             std::span<const std::int64_t> send_counts) = 0;
   virtual void barrier(const Call& call) = 0;
   virtual std::shared_ptr<Transport> split(const Call& call, int colour, int key) = 0;
+  virtual std::shared_ptr<Transport> split_shared(const Call& call) = 0;
+  // How it carries out such a call, in a word or two.
+  virtual std::string algorithm(const Call& call) const = 0;
   virtual void close() = 0;  // the last call of a communicator that ends in order
 
   // From any thread, while another call may be running. See Communicator::abort.

@@ -258,6 +258,33 @@ void check_split_keeps_the_order_of_ranks_for_equal_keys(Communicator& ranks) {
   same->barrier();
 }
 
+// All test ranks are of one host.
+void check_split_shared(Communicator& ranks) {
+  const auto host = ranks.split_shared();
+  EXPECT_EQ(host->size(), ranks.size());
+  EXPECT_EQ(host->rank(), ranks.rank());
+  EXPECT_EQ(host->all_reduce_value(std::int64_t{1}, Reduce::sum), ranks.size());
+}
+
+void check_log_and_clock(Communicator& ranks) {
+  std::vector<CallTiming> log;
+  ranks.barrier();
+  ranks.set_log(&log);
+  ranks.all_reduce_value(1.0, Reduce::max);
+  ranks.barrier();
+  ranks.set_log(nullptr);
+  ranks.barrier();
+  ASSERT_EQ(log.size(), 2u);
+  EXPECT_EQ(log[0].operation, "all_reduce");
+  EXPECT_EQ(log[0].bytes, 8);
+  EXPECT_FALSE(log[0].algorithm.empty());
+  EXPECT_EQ(log[1].operation, "barrier");
+  EXPECT_LE(log[0].begin, log[0].end);
+  EXPECT_LE(log[0].end, log[1].begin);
+  EXPECT_EQ(ranks.clock()->running_since_ns, 0);
+  EXPECT_GT(ranks.clock()->longest_ns, 0);
+}
+
 void check_values(Communicator& ranks) {
   const std::int64_t last = ranks.size() - 1;
   const std::int64_t big = std::int64_t{1} << 60;  // lost in a double

@@ -22,6 +22,8 @@ void check_sums_are_bitwise_equal_on_all_ranks_and_run_to_run(Communicator& rank
 void check_reads_what_compute_wrote_before_the_call(Communicator& ranks);
 void check_split_by_colour_orders_by_key(Communicator& ranks);
 void check_split_keeps_the_order_of_ranks_for_equal_keys(Communicator& ranks);
+void check_split_shared(Communicator& ranks);
+void check_log_and_clock(Communicator& ranks);
 void check_values(Communicator& ranks);
 void check_texts(Communicator& ranks);
 void check_bad_arguments_throw_one_line_and_nothing_is_sent(Communicator& ranks);
@@ -63,6 +65,12 @@ TYPED_TEST_P(CommunicatorSuite, SplitByColourOrdersByKey) {
 TYPED_TEST_P(CommunicatorSuite, SplitKeepsTheOrderOfRanksForEqualKeys) {
   TypeParam::run(check_split_keeps_the_order_of_ranks_for_equal_keys);
 }
+TYPED_TEST_P(CommunicatorSuite, SplitShared) {
+  TypeParam::run(check_split_shared);
+}
+TYPED_TEST_P(CommunicatorSuite, LogAndClock) {
+  TypeParam::run(check_log_and_clock);
+}
 TYPED_TEST_P(CommunicatorSuite, Values) {
   TypeParam::run(check_values);
 }
@@ -77,7 +85,7 @@ REGISTER_TYPED_TEST_SUITE_P(CommunicatorSuite, AllReduce, ReduceScatter, AllGath
                             MovesBytesAndHalves, AllToAllV, SeveralInFlightBeforeWaiting,
                             SumsAreBitwiseEqualOnAllRanksAndRunToRun,
                             ReadsWhatComputeWroteBeforeTheCall, SplitByColourOrdersByKey,
-                            SplitKeepsTheOrderOfRanksForEqualKeys, Values, Texts,
-                            BadArgumentsThrowOneLineAndNothingIsSent);
+                            SplitKeepsTheOrderOfRanksForEqualKeys, SplitShared, LogAndClock, Values,
+                            Texts, BadArgumentsThrowOneLineAndNothingIsSent);
 
 }  // namespace seqrank
