@@ -103,10 +103,14 @@ std::string result_json(const TrainResult& result, int ranks) {
   return json.dump(2) + "\n";
 }
 
-void dry_run(const Options& given) {
+void check_given(const Options& given) {
   for (const char* key : {"run", "data"}) {
     SR_CHECK(given.has(key), ErrorKind::usage, "train: --{} is missing", key);
   }
+}
+
+void dry_run(const Options& given) {
+  check_given(given);
   const Dataset dataset = Dataset::open(given.text("data"));
   print_out(fmt::format("would train {} on {} ({} sequences, {} items, {} events) into {}\n",
                         given.text("model.name"), dataset.path(), with_commas(dataset.sequences()),
@@ -115,13 +119,16 @@ void dry_run(const Options& given) {
 }
 
 int run(const Options& given, Communicator& comm) {
+  check_given(given);
+  const Dataset dataset = Dataset::open(given.text("data"));
   Context ctx(Device::cpu, rank_threads(comm, given));
   const Options run_options = options_of_run(given);
   const StopRequest stop(given);
   TrainResult result;
   {
     Watcher watcher;  // ends its bar before the result is printed
-    result = train(ctx, comm, run_options, watcher.observer(), [&stop] { return stop.asked(); });
+    result = train(ctx, comm, dataset, run_options, watcher.observer(),
+                   [&stop] { return stop.asked(); });
   }
   if (comm.rank() == 0) {
     const std::string best = result.best_step < 0

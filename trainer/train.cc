@@ -55,14 +55,15 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 
 }  // namespace
 
-TrainingRun::TrainingRun(Context& ctx, Communicator& comm, const Options& options,
-                         const TrainObserver& observer, const std::function<bool()>& stop_requested)
+TrainingRun::TrainingRun(Context& ctx, Communicator& comm, const Dataset& dataset,
+                         const Options& options, const TrainObserver& observer,
+                         const std::function<bool()>& stop_requested)
     : ctx_(ctx),
       comm_(comm),
       options_(options),
       observer_(observer),
       stop_requested_(stop_requested),
-      dataset_(Dataset::open(options.text("data"))),
+      dataset_(dataset),
       parts_(ctx, comm, dataset_, options),
       folder_(options.text("run")),
       checkpoints_(folder_.checkpoints(), comm,
@@ -256,11 +257,9 @@ void TrainingRun::tell(const std::string& line) const {
   if (observer_.message) observer_.message(line);
 }
 
-TrainResult train(Context& ctx, Communicator& comm, const Options& options,
+TrainResult train(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& options,
                   const TrainObserver& observer, const std::function<bool()>& stop_requested) {
-  for (const char* key : {"run", "data"})
-    SR_CHECK(options.has(key), ErrorKind::usage, "train: --{} is missing", key);
-  return TrainingRun(ctx, comm, options, observer, stop_requested).run();
+  return TrainingRun(ctx, comm, dataset, options, observer, stop_requested).run();
 }
 
 }  // namespace seqrank

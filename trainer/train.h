@@ -41,9 +41,10 @@ struct TrainResult {
 // Everything but "model.*", whose declarations depend on the model's name.
 std::vector<OptionSpec> train_options();
 
-// Collective. `options` declares train_options() and the model's. stop_requested: asked between
-// steps, on every rank; true on any rank ends the run resumably, with a checkpoint.
-TrainResult train(Context& ctx, Communicator& comm, const Options& options,
+// Collective. `options` declares train_options() and the model's, and names a run folder; `dataset`
+// is the one it names. stop_requested: asked between steps, on every rank; true on any rank ends
+// the run resumably, with a checkpoint.
+TrainResult train(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& options,
                   const TrainObserver& observer, const std::function<bool()>& stop_requested);
 
 }  // namespace seqrank

@@ -14,7 +14,7 @@ namespace seqrank {
 
 class TrainingRun {
  public:
-  TrainingRun(Context& ctx, Communicator& comm, const Options& options,
+  TrainingRun(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& options,
               const TrainObserver& observer, const std::function<bool()>& stop_requested);
   TrainResult run();
 
@@ -36,7 +36,7 @@ class TrainingRun {
   const TrainObserver& observer_;
   const std::function<bool()>& stop_requested_;
 
-  Dataset dataset_;
+  const Dataset& dataset_;
   TrainingParts parts_;
   RunFolder folder_;
   CheckpointStore checkpoints_;

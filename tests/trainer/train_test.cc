@@ -53,7 +53,8 @@ class Train : public testing::Test {
     const Options given = options(name, settings);
     with_ranks(ranks, [&](Communicator& comm) {
       Context ctx(Device::cpu, 1);
-      TrainResult own = train(ctx, comm, given, {}, [] { return false; });
+      TrainResult own =
+          train(ctx, comm, Dataset::open(given.text("data")), given, {}, [] { return false; });
       if (comm.rank() == 0) result = own;
     });
     return result;
@@ -149,7 +150,7 @@ TEST_F(Train, AWishOfOneRankStopsAllAtTheSameStepWithACheckpoint) {
     Context ctx(Device::cpu, 1);
     int asked = 0;
     const auto wish = [&] { return comm.rank() == 1 && ++asked == 10; };
-    const TrainResult result = train(ctx, comm, given, {}, wish);
+    const TrainResult result = train(ctx, comm, Dataset::open(given.text("data")), given, {}, wish);
     EXPECT_EQ(result.outcome, TrainOutcome::stopped_resumable);
     steps[comm.rank()] = result.steps;
   });
@@ -173,8 +174,10 @@ TEST_F(Train, AStopFileInTheLastStepsDoesNotStopTheExtendedRun) {
   };
   const auto comm = make_null_communicator();
   Context ctx(Device::cpu, 1);
-  EXPECT_EQ(train(ctx, *comm, given, observer, [] { return false; }).outcome,
-            TrainOutcome::finished);
+  EXPECT_EQ(
+      train(ctx, *comm, Dataset::open(given.text("data")), given, observer, [] { return false; })
+          .outcome,
+      TrainOutcome::finished);
   EXPECT_EQ(run(1, "late", {{"train.steps", "40"}}).outcome, TrainOutcome::finished);
 }
 
