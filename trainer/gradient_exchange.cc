@@ -6,12 +6,12 @@
 namespace seqrank {
 
 GradientExchange::GradientExchange(ParameterStore& store, Communicator& comm,
-                                   std::int64_t bucket_bytes)
-    : store_(store), comm_(comm) {
+                                   const ExchangeOptions& options)
+    : store_(store), comm_(comm), overlap_(options.overlap) {
   for (const Parameter& p : store.parameters()) {
     const bool full = buckets_.empty() ||
-                      4 * (buckets_.back().end - buckets_.back().begin) >= bucket_bytes ||
-                      4 * p.shape.numel() >= bucket_bytes;
+                      4 * (buckets_.back().end - buckets_.back().begin) >= options.bucket_bytes ||
+                      4 * p.shape.numel() >= options.bucket_bytes;
     if (full) buckets_.push_back({p.offset, p.offset, {}, 0, 0, {}, {}});
     buckets_.back().end = p.offset + p.shape.numel();
     ++buckets_.back().parameters;
@@ -46,6 +46,7 @@ void GradientExchange::send_ready(Context& ctx) {
   for (; next_ >= 0 && buckets_[next_].pending == 0; --next_) {
     comm_.stream().wait(ctx.compute().record());
     comm_.reduce_scatter(buckets_[next_].gradient, Reduce::sum);
+    if (overlap_ == Overlap::no) ctx.compute().wait(comm_.stream().record());
   }
 }
 

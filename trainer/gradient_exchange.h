@@ -12,6 +12,15 @@
 
 namespace seqrank {
 
+// no: every exchange is waited for where it starts, which is what overlap is measured against. The
+// same bits either way.
+enum class Overlap { yes, no };
+
+struct ExchangeOptions {
+  std::int64_t bucket_bytes = 1;  // a bucket is closed once it is as large
+  Overlap overlap = Overlap::yes;
+};
+
 class GradientExchange {
  public:
   struct Bucket {
@@ -22,9 +31,9 @@ class GradientExchange {
     Tensor gradient, value;   // views of the flat blocks
   };
 
-  // `store` must be allocated and outlive this. bucket_bytes: a bucket is closed once it is as
-  // large; a larger parameter is a bucket of its own.
-  GradientExchange(ParameterStore& store, Communicator& comm, std::int64_t bucket_bytes);
+  // `store` must be allocated and outlive this. A parameter larger than bucket_bytes is a bucket of
+  // its own.
+  GradientExchange(ParameterStore& store, Communicator& comm, const ExchangeOptions& options);
 
   // Zeroes all gradients; none is complete.
   void begin(Context& ctx);
@@ -45,6 +54,7 @@ class GradientExchange {
 
   ParameterStore& store_;
   Communicator& comm_;
+  Overlap overlap_;
   std::vector<Bucket> buckets_;
   std::vector<int> bucket_of_;  // by parameter index
   int next_ = -1;               // the bucket that leaves next; counts down

@@ -25,7 +25,8 @@ bool free_to_change(const std::string& key) {
                                       "train.patience",
                                       "train.on_save_failure",
                                       "train.fault",
-                                      "train.bucket_bytes"};
+                                      "train.bucket_bytes",
+                                      "train.overlap"};
   for (const char* free : kFree)
     if (key == free) return true;
   return false;

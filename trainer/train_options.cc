@@ -41,6 +41,8 @@ std::vector<OptionSpec> train_options() {
        "stop resumably (exit 75) after this step; 0: do not", "0..1000000000000"},
       {"train.bucket_bytes", OptionKind::integer, "2097152", "of gradients exchanged at once",
        "1..1000000000000"},
+      {"train.overlap", OptionKind::flag, "yes",
+       "gradients and values travel while the step computes; no: to measure what that saves"},
       {"train.fault", OptionKind::text, "", "for tests: where to fail"},
   };
   for (OptionSpec& spec : evaluate_options()) specs.push_back(std::move(spec));

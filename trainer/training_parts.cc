@@ -34,8 +34,10 @@ TrainingParts::TrainingParts(Context& ctx, Communicator& comm, const Dataset& da
            name);
   const auto seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   parameters.allocate(ctx, seed);
-  exchange =
-      std::make_unique<GradientExchange>(parameters, comm, options.integer("train.bucket_bytes"));
+  exchange = std::make_unique<GradientExchange>(
+      parameters, comm,
+      ExchangeOptions{options.integer("train.bucket_bytes"),
+                      options.flag("train.overlap") ? Overlap::yes : Overlap::no});
   AdamW adamw;
   adamw.beta1 = static_cast<float>(options.real("train.beta1"));
   adamw.beta2 = static_cast<float>(options.real("train.beta2"));

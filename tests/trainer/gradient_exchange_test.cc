@@ -15,7 +15,7 @@ namespace seqrank {
 namespace {
 
 // Three buckets under a limit of 40 bytes: {a, b}, {large}, {c}.
-constexpr std::int64_t kBucketBytes = 40;
+constexpr ExchangeOptions kOptions = {40, Overlap::yes};
 
 void declare(ParameterStore& store) {
   const Initialiser uniform{Initialiser::Kind::uniform, 1};
@@ -38,7 +38,7 @@ TEST(GradientExchange, CutsBucketsBySizeAndEveryRankOwnsItsPiece) {
     ParameterStore store;
     declare(store);
     store.allocate(ctx, 1);
-    const GradientExchange exchange(store, comm, kBucketBytes);
+    const GradientExchange exchange(store, comm, kOptions);
     ASSERT_EQ(exchange.buckets().size(), 3u);
     const std::int64_t ends[] = {10, 35, 37};
     std::int64_t begin = 0;
@@ -61,7 +61,7 @@ TEST(GradientExchange, SumsOverRanksInAnyOrderOfCompletionAndWithAnUnusedParamet
     ParameterStore store;
     declare(store);
     store.allocate(ctx, 1);
-    GradientExchange exchange(store, comm, kBucketBytes);
+    GradientExchange exchange(store, comm, kOptions);
     for (int step = 0; step < 2; ++step) {
       exchange.begin(ctx);
       for (float g : store.gradients().span<float>()) ASSERT_EQ(g, 0.0f);
@@ -84,7 +84,7 @@ TEST(GradientExchange, LeavesLastBucketFirstAndOnlyWhenWhole) {
   ParameterStore store;
   declare(store);
   store.allocate(ctx, 1);
-  GradientExchange exchange(store, *comm, kBucketBytes);
+  GradientExchange exchange(store, *comm, kOptions);
   exchange.begin(ctx);
   const auto& p = store.parameters();
   EXPECT_EQ(exchange.sent(), 0);
@@ -107,7 +107,7 @@ std::vector<float> updated(int ranks) {
     ParameterStore store;
     declare(store);
     store.allocate(ctx, 1);
-    GradientExchange exchange(store, comm, kBucketBytes);
+    GradientExchange exchange(store, comm, kOptions);
     ShardedAdamW optimiser(ctx, store, exchange, AdamW{}, 0.1f);
     Tensor scale_1 = ctx.empty(DType::f32, {1});
     fill(ctx, scale_1, 1);
@@ -139,7 +139,7 @@ TEST(ShardedAdamW, PiecesOfAllRanksCoverEveryTensorOnce) {
     ParameterStore store;
     declare(store);
     store.allocate(ctx, 1);
-    const GradientExchange exchange(store, comm, kBucketBytes);
+    const GradientExchange exchange(store, comm, kOptions);
     ShardedAdamW optimiser(ctx, store, exchange, AdamW{}, 0);
     const std::scoped_lock lock(mutex);
     for (const TensorPiece& piece : optimiser.pieces())

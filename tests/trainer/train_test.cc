@@ -134,6 +134,14 @@ TEST_F(Train, StoppedAfterStep100AndResumedIsBitwiseTheUninterruptedRun) {
   }
 }
 
+TEST_F(Train, WithAndWithoutOverlapTheSameBits) {
+  for (const char* overlap : {"yes", "no"})
+    run(3, overlap,
+        {{"train.steps", "30"}, {"train.bucket_bytes", "512"}, {"train.overlap", overlap}});
+  EXPECT_TRUE(same_bits(state("yes", 30), state("no", 30)));
+  EXPECT_EQ(losses("yes"), losses("no"));
+}
+
 TEST_F(Train, ResumesOnAnotherNumberOfRanks) {
   run(1, "whole", {{"train.steps", "60"}});
   run(4, "parts", {{"train.steps", "60"}, {"train.stop_at_step", "30"}});
