@@ -28,6 +28,7 @@ VENDORS = {
     r"omp\.h": r"(backend/|collective/thread)",
     r"nccl.*": r"collective/nccl",
     r"mpi\.h": r"collective/mpi",
+    r"(google/protobuf/.*|boost/crc\.hpp)": r"trainer/event_file",
     r"(hdf5|H5.*)\.h(pp)?": r"(data/hdf5|trainer/checkpoint)",
 }
 LONGEST = {".h": 200, ".cc": 300, ".cu": 500}

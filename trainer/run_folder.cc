@@ -125,11 +125,18 @@ void RunFolder::append_step(const StepLine& line) {
                {"events_per_s", line.events_per_s},
                {"seconds", line.seconds}})
              .dump());
+  if (events_)
+    events_->append(line.step, "train",
+                    {{"loss", line.loss},
+                     {"lr", line.lr},
+                     {"grad_norm", line.grad_norm},
+                     {"events_per_s", line.events_per_s}});
 }
 
 void RunFolder::append_evaluation(std::int64_t step, const std::string& split,
                                   const std::map<std::string, double>& metrics) {
   append(Json({{"step", step}, {"split", split}, {"metrics", metrics}}).dump());
+  if (events_) events_->append(step, split, metrics);
 }
 
 void RunFolder::append(std::string line) {

@@ -1,16 +1,19 @@
-// The folder of one run: config.ini (the options it was started with), metrics.jsonl, log.txt,
-// checkpoints/, and STOP if someone asks it to stop. Used by rank 0, but for stop_file(). Does not
-// decide what is logged or which options a resumed run may change. Errors are Error(checkpoint).
+// The folder of one run: config.ini (the options it was started with), metrics.jsonl, event files
+// for TensorBoard, log.txt, checkpoints/, and STOP if someone asks it to stop. Used by rank 0, but
+// for stop_file(). Does not decide what is logged or which options a resumed run may change. Errors
+// are Error(checkpoint).
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "data/file.h"
 #include "models/options.h"
+#include "trainer/event_file.h"
 
 namespace seqrank {
 
@@ -57,6 +60,10 @@ class RunFolder {
   void append_step(const StepLine& line);
   void append_evaluation(std::int64_t step, const std::string& split,
                          const std::map<std::string, double>& metrics);
+  // From here on the lines of metrics.jsonl are in an event file as well. `step`: updates done.
+  void open_events(std::int64_t step, EventFile::Report report) {
+    events_.emplace(path_, step, std::move(report));
+  }
   std::int64_t metrics_bytes() const { return metrics_bytes_; }
   void sync_metrics() const;  // on disk when it returns: before a checkpoint records the length
 
@@ -66,6 +73,7 @@ class RunFolder {
   std::string path_;
   File metrics_;
   std::int64_t metrics_bytes_ = 0;
+  std::optional<EventFile> events_;
 };
 
 }  // namespace seqrank

@@ -22,6 +22,7 @@ bool free_to_change(const std::string& key) {
                                       "train.save_every",
                                       "train.keep",
                                       "train.stop_at_step",
+                                      "train.tensorboard",
                                       "train.patience",
                                       "train.on_save_failure",
                                       "train.fault",
@@ -106,6 +107,8 @@ void TrainingRun::resume() {
     if (!saved) folder_.write_config(options_);
     const std::string lost = folder_.open_metrics(state_.metrics_bytes);
     if (!lost.empty()) tell(lost);
+    if (options_.flag("train.tensorboard"))
+      folder_.open_events(state_.step, [this](const std::string& line) { tell(line); });
   }
   parts_.loader.seek(state_.step);
 }

@@ -37,6 +37,8 @@ std::vector<OptionSpec> train_options() {
        "warn|stop"},
       {"train.log_every", OptionKind::integer, "50", "steps between lines of metrics.jsonl",
        "1..1000000000000"},
+      {"train.tensorboard", OptionKind::flag, "yes",
+       "event files for TensorBoard, with the values of metrics.jsonl"},
       {"train.stop_at_step", OptionKind::integer, "0",
        "stop resumably (exit 75) after this step; 0: do not", "0..1000000000000"},
       {"train.bucket_bytes", OptionKind::integer, "2097152", "of gradients exchanged at once",
