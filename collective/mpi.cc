@@ -1,16 +1,20 @@
-// The MPI transport. Reductions are cut into pieces that stay in the cache, counts beyond int into
-// several calls. Sums are MPI's own: for one size, type and number of ranks Open MPI adds in a
-// fixed order, the same on all ranks. No watchdog: a rank that never comes is waited for.
+// The MPI transport: reductions and gathers by a ring of our own, small sums by exchange of all
+// with all, the rest by MPI's non-blocking calls. Nothing blocks inside MPI, so that a peer that
+// never comes is noticed (mpi_wait.h); only splitting and MPI_Finalize do, right after a barrier.
 #include "collective/mpi.h"
 
 #include <fmt/format.h>
 #include <mpi.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 
+#include "collective/mpi_ring.h"
+#include "collective/mpi_wait.h"
 #include "collective/transport.h"
 
 namespace seqrank {
@@ -22,17 +26,9 @@ constexpr bool kCompareCalls = false;
 constexpr bool kCompareCalls = true;  // one small message more a call
 #endif
 
-void check_mpi(int code, const std::string& what) {
-  if (code == MPI_SUCCESS) return;
-  char text[MPI_MAX_ERROR_STRING] = "";
-  int length = 0;
-  MPI_Error_string(code, text, &length);
-  throw Error(ErrorKind::peers,
-              fmt::format("{}: {}; look for the first message of another rank", what, text));
-}
-void check_mpi(int code, const Call& call) {
-  if (code != MPI_SUCCESS) check_mpi(code, call.str());
-}
+constexpr std::int64_t kDirectTotal = 1 << 20;  // bytes a rank receives in a direct all_reduce
+constexpr int kExchangeTag = 1000;              // beyond those of the ring's lanes
+constexpr unsigned kAbortSeconds = 5;
 
 MPI_Datatype mpi_type(DType type) {
   switch (type) {
@@ -50,18 +46,6 @@ MPI_Datatype mpi_type(DType type) {
       return MPI_UINT8_T;
   }
   return MPI_DATATYPE_NULL;
-}
-
-MPI_Op mpi_op(Reduce op) {
-  switch (op) {
-    case Reduce::sum:
-      return MPI_SUM;
-    case Reduce::max:
-      return MPI_MAX;
-    case Reduce::min:
-      return MPI_MIN;
-  }
-  return MPI_OP_NULL;
 }
 
 int comm_rank(MPI_Comm comm) {
@@ -82,6 +66,8 @@ std::byte* at(Tensor& x, std::int64_t element) {
 }
 
 [[noreturn]] void end_world(int exit_code) {
+  ::signal(SIGALRM, SIG_DFL);
+  ::alarm(kAbortSeconds);  // telling the launcher may hang when its host is out of reach
   MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);  // MPI_Abort need not return, but may
 }
@@ -89,70 +75,39 @@ std::byte* at(Tensor& x, std::int64_t element) {
 class MpiTransport final : public Transport {
  public:
   MpiTransport(MPI_Comm comm, MpiLimits limits)
-      : Transport(comm_rank(comm), comm_size(comm)), comm_(comm), limits_(limits) {}
+      : Transport(comm_rank(comm), comm_size(comm)),
+        comm_(comm),
+        limits_(limits),
+        waiter_(comm, limits.patience),
+        ring_(comm, waiter_, limits.message_bytes) {}
 
   void agree(const Call& call) override {
+    waiter_.begin(call);
     if (!kCompareCalls) return;
     std::vector<Call> calls(size(), call);
     const int bytes = static_cast<int>(sizeof(Call));
-    check_mpi(MPI_Allgather(&call, bytes, MPI_BYTE, calls.data(), bytes, MPI_BYTE, comm_), call);
+    MPI_Request request;
+    check_mpi(
+        MPI_Iallgather(&call, bytes, MPI_BYTE, calls.data(), bytes, MPI_BYTE, comm_, &request),
+        call);
+    waiter_.one(request);
     check_same_call(calls);
   }
 
   void all_reduce(const Call& call, Tensor x, Reduce op) override {
-    const std::int64_t step = piece_elements(x.dtype());
-    for (std::int64_t begin = 0; begin < call.count; begin += step) {
-      const int n = static_cast<int>(std::min(step, call.count - begin));
-      check_mpi(
-          MPI_Allreduce(MPI_IN_PLACE, at(x, begin), n, mpi_type(x.dtype()), mpi_op(op), comm_),
-          call);
+    if (direct(call)) {
+      exchange_all(call, x, op);
+    } else {
+      ring_.reduce_scatter(call, x, op);
+      ring_.all_gather(call, x);
     }
   }
 
-  // MPI wants the ranks' parts side by side: a part of every rank's piece is packed each time.
   void reduce_scatter(const Call& call, Tensor x, Reduce op) override {
-    const std::int64_t width = static_cast<std::int64_t>(dtype_size(x.dtype()));
-    const std::int64_t step = std::max<std::int64_t>(1, piece_elements(x.dtype()) / size());
-    const auto mine = Communicator::piece_range(call.count, rank(), size());
-    const std::int64_t longest = Communicator::piece_range(call.count, 0, size()).end;
-    packed_.resize(std::min(step, longest) * size() * width);
-    reduced_.resize(std::min(step, longest) * width);
-    std::vector<int> counts(size());
-    for (std::int64_t begin = 0; begin < longest; begin += step) {
-      std::byte* to = packed_.data();
-      for (int r = 0; r < size(); ++r) {
-        const auto piece = Communicator::piece_range(call.count, r, size());
-        const std::int64_t n = std::clamp<std::int64_t>(piece.end - piece.begin - begin, 0, step);
-        if (n > 0) std::memcpy(to, at(x, piece.begin + begin), n * width);
-        counts[r] = static_cast<int>(n);
-        to += n * width;
-      }
-      check_mpi(MPI_Reduce_scatter(packed_.data(), reduced_.data(), counts.data(),
-                                   mpi_type(x.dtype()), mpi_op(op), comm_),
-                call);
-      if (counts[rank()] > 0)
-        std::memcpy(at(x, mine.begin + begin), reduced_.data(), counts[rank()] * width);
-    }
+    ring_.reduce_scatter(call, x, op);
   }
 
-  void all_gather(const Call& call, Tensor x) override {
-    if (call.count > limits_.most_elements) {  // displacements are int too
-      for (int r = 0; r < size(); ++r) {
-        const auto piece = Communicator::piece_range(call.count, r, size());
-        broadcast_range(call, x, piece, r);
-      }
-      return;
-    }
-    std::vector<int> counts(size()), begins(size());
-    for (int r = 0; r < size(); ++r) {
-      const auto piece = Communicator::piece_range(call.count, r, size());
-      counts[r] = static_cast<int>(piece.end - piece.begin);
-      begins[r] = static_cast<int>(piece.begin);
-    }
-    check_mpi(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, x.raw(), counts.data(),
-                             begins.data(), mpi_type(x.dtype()), comm_),
-              call);
-  }
+  void all_gather(const Call& call, Tensor x) override { ring_.all_gather(call, x); }
 
   void broadcast(const Call& call, Tensor x, int root) override {
     broadcast_range(call, x, {0, call.count}, root);
@@ -175,8 +130,8 @@ class MpiTransport final : public Transport {
       if (r == rank()) to_self = begin;
       if (r == rank()) continue;
       for_chunks(begin, receive_counts[r], [&](std::int64_t first, int n) {
-        check_mpi(MPI_Irecv(at(received, first), n, mpi_type(received.dtype()), r, 0, comm_,
-                            &requests.emplace_back()),
+        check_mpi(MPI_Irecv(at(received, first), n, mpi_type(received.dtype()), r, kExchangeTag,
+                            comm_, &requests.emplace_back()),
                   call);
         expected.push_back(n);
       });
@@ -186,7 +141,7 @@ class MpiTransport final : public Transport {
       if (r == rank()) from_self = begin;
       if (r == rank()) continue;
       for_chunks(begin, send_counts[r], [&](std::int64_t first, int n) {
-        check_mpi(MPI_Isend(at(sent, first), n, mpi_type(sent.dtype()), r, 0, comm_,
+        check_mpi(MPI_Isend(at(sent, first), n, mpi_type(sent.dtype()), r, kExchangeTag, comm_,
                             &requests.emplace_back()),
                   call);
       });
@@ -196,23 +151,43 @@ class MpiTransport final : public Transport {
     finish(call, received.dtype(), requests, expected);
   }
 
-  void barrier(const Call& call) override { check_mpi(MPI_Barrier(comm_), call); }
+  void barrier(const Call& call) override {
+    MPI_Request request;
+    check_mpi(MPI_Ibarrier(comm_, &request), call);
+    waiter_.one(request);
+  }
 
   std::shared_ptr<Transport> split(const Call& call, int colour, int key) override {
+    barrier(call);
     MPI_Comm part = MPI_COMM_NULL;
     check_mpi(MPI_Comm_split(comm_, colour, key, &part), call);
     return std::make_shared<MpiTransport>(part, limits_);
   }
 
   std::shared_ptr<Transport> split_shared(const Call& call) override {
+    barrier(call);
     MPI_Comm part = MPI_COMM_NULL;
     check_mpi(MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, rank(), MPI_INFO_NULL, &part), call);
     return std::make_shared<MpiTransport>(part, limits_);
   }
 
-  std::string algorithm(const Call&) const override { return "Open MPI's"; }
+  std::string algorithm(const Call& call) const override {
+    switch (call.operation) {
+      case Operation::all_reduce:
+        return direct(call) ? "direct" : "ring reduce-scatter, ring all-gather";
+      case Operation::reduce_scatter:
+      case Operation::all_gather:
+        return "ring";
+      case Operation::all_to_all_v:
+        return "direct";
+      default:
+        return "Open MPI's";
+    }
+  }
 
   void close() override {
+    barrier({Operation::barrier});
+    waiter_.close();
     if (comm_ == MPI_COMM_WORLD) {
       check_mpi(MPI_Finalize(), "MPI_Finalize");
     } else {
@@ -230,9 +205,31 @@ class MpiTransport final : public Transport {
   }
 
  private:
-  std::int64_t piece_elements(DType type) const {
-    const auto width = static_cast<std::int64_t>(dtype_size(type));
-    return std::clamp<std::int64_t>(limits_.piece_bytes / width, 1, limits_.most_elements);
+  // One latency, but size() - 1 messages.
+  bool direct(const Call& call) const {
+    return call.bytes() <= limits_.direct_bytes && call.bytes() * size() <= kDirectTotal;
+  }
+
+  // Everyone's x to everyone, added in the order of ranks: the same bits on all.
+  void exchange_all(const Call& call, Tensor& x, Reduce op) {
+    const std::int64_t bytes = call.bytes();
+    received_.resize(static_cast<std::size_t>(bytes * size()));
+    std::vector<MPI_Request> requests;
+    for (int i = 1; i < size(); ++i) {
+      const int from = (rank() + size() - i) % size();
+      check_mpi(MPI_Irecv(received_.data() + from * bytes, static_cast<int>(bytes), MPI_BYTE, from,
+                          kExchangeTag, comm_, &requests.emplace_back()),
+                call);
+    }
+    for (int i = 1; i < size(); ++i)
+      check_mpi(MPI_Isend(x.raw(), static_cast<int>(bytes), MPI_BYTE, (rank() + i) % size(),
+                          kExchangeTag, comm_, &requests.emplace_back()),
+                call);
+    waiter_.all(requests);
+    std::memcpy(received_.data() + rank() * bytes, x.raw(), bytes);
+    std::memcpy(x.raw(), received_.data(), bytes);
+    for (int r = 1; r < size(); ++r)
+      combine(x.dtype(), at(x, 0), received_.data() + r * bytes, call.count, op);
   }
 
   template <class F>
@@ -244,16 +241,20 @@ class MpiTransport final : public Transport {
 
   void broadcast_range(const Call& call, Tensor& x, Communicator::Range range, int root) {
     for_chunks(range.begin, range.end - range.begin, [&](std::int64_t first, int n) {
-      check_mpi(MPI_Bcast(at(x, first), n, mpi_type(x.dtype()), root, comm_), call);
+      MPI_Request request;
+      check_mpi(MPI_Ibcast(at(x, first), n, mpi_type(x.dtype()), root, comm_, &request), call);
+      waiter_.one(request);
     });
   }
 
   void compare_counts(const Call& call, std::span<const std::int64_t> receive_counts,
                       std::span<const std::int64_t> send_counts) {
     std::vector<std::int64_t> coming(size());
-    check_mpi(
-        MPI_Alltoall(send_counts.data(), 1, MPI_INT64_T, coming.data(), 1, MPI_INT64_T, comm_),
-        call);
+    MPI_Request request;
+    check_mpi(MPI_Ialltoall(send_counts.data(), 1, MPI_INT64_T, coming.data(), 1, MPI_INT64_T,
+                            comm_, &request),
+              call);
+    waiter_.one(request);
     for (int r = 0; r < size(); ++r) check_expected(call, r, coming[r], receive_counts[r]);
   }
 
@@ -267,11 +268,7 @@ class MpiTransport final : public Transport {
   void finish(const Call& call, DType type, std::vector<MPI_Request>& requests,
               std::span<const int> expected) {
     std::vector<MPI_Status> statuses(requests.size());
-    const int code =
-        MPI_Waitall(static_cast<int>(requests.size()), requests.data(), statuses.data());
-    if (code == MPI_ERR_IN_STATUS)
-      for (const MPI_Status& status : statuses) check_mpi(status.MPI_ERROR, call);
-    check_mpi(code, call);
+    waiter_.all(requests, statuses);
     for (std::size_t i = 0; i < expected.size(); ++i) {
       int n = 0;
       check_mpi(MPI_Get_count(&statuses[i], mpi_type(type), &n), call);
@@ -281,7 +278,9 @@ class MpiTransport final : public Transport {
 
   MPI_Comm comm_;
   MpiLimits limits_;
-  std::vector<std::byte> packed_, reduced_;  // of reduce_scatter, kept
+  MpiWaiter waiter_;
+  MpiRing ring_;
+  std::vector<std::byte> received_;  // of exchange_all, kept
 };
 
 std::shared_ptr<Transport> initialise(MpiLimits limits) {

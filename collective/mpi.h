@@ -10,11 +10,12 @@
 
 namespace seqrank {
 
-// How large messages are cut; the same on all ranks. The defaults suit real use, tests take small
-// ones to reach every path.
+// The same on all ranks. The defaults suit real use, tests take small ones to reach every path.
 struct MpiLimits {
-  std::int64_t piece_bytes = 1 << 20;  // of a reduction, in one MPI call; see README.md
+  std::int64_t message_bytes = 1 << 19;  // of a reduction or gather; see README.md
+  std::int64_t direct_bytes = 1 << 15;   // largest all_reduce that all send to all at once
   std::int64_t most_elements = std::numeric_limits<int>::max();  // MPI 3 counts in int
+  double patience = 0;  // seconds without progress after which a call throws; 0 = waits for ever
 };
 
 // Initialises MPI (once a process) and gives the world. The last communicator alive must be this

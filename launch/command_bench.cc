@@ -27,6 +27,7 @@ std::vector<OptionSpec> options() {
   }
   for (OptionSpec& spec : bench_step_options()) specs.push_back(spec);
   for (OptionSpec& spec : rank_options()) specs.push_back(spec);
+  specs.push_back(peer_timeout_option());
   specs.push_back(json_option());
   specs.push_back(model_name_option("attention_rnn"));
   return specs;

@@ -20,6 +20,7 @@ namespace {
 
 std::vector<OptionSpec> options() {
   std::vector<OptionSpec> specs = use_model_options();
+  specs.push_back(peer_timeout_option());
   specs.push_back(
       {"baselines", OptionKind::text, "", "counted models to put beside it: popularity,markov"});
   specs.push_back(

@@ -28,6 +28,7 @@ constexpr int kStoppedResumable = 75;
 std::vector<OptionSpec> options_of_call() {
   std::vector<OptionSpec> specs = rank_options();
   for (OptionSpec& spec : stop_options()) specs.push_back(spec);
+  specs.push_back(peer_timeout_option());
   specs.push_back(json_option());
   return specs;
 }

@@ -60,7 +60,13 @@ int run_command(const Command& command, const std::vector<std::string>& words, W
     case Request::run:
       break;
   }
-  world = command.ranks == Ranks::mpi ? make_mpi_communicator() : make_null_communicator();
+  if (command.ranks == Ranks::mpi) {
+    MpiLimits limits;
+    limits.patience = static_cast<double>(invocation.options.integer("peer-timeout"));
+    world = make_mpi_communicator(limits);
+  } else {
+    world = make_null_communicator();
+  }
   if (command.stops == Stops::polled) install_stop_handlers();
   return command.run(invocation.options, *world);
 }

@@ -34,6 +34,12 @@ std::vector<OptionSpec> rank_options() {
            "0..4096"}};
 }
 
+OptionSpec peer_timeout_option() {
+  return {"peer-timeout", OptionKind::integer, "300",
+          "seconds without a word from another rank after which the run ends, naming it; 0: never",
+          "0..1000000"};
+}
+
 int rank_threads(Communicator& comm, const Options& options) {
   const std::string own = place_of_this_process();
   const std::vector<std::string> places = comm.all_gather_text(own);

@@ -10,6 +10,9 @@ namespace seqrank {
 // "threads".
 std::vector<OptionSpec> rank_options();
 
+// "peer-timeout": of every command that several ranks run together.
+OptionSpec peer_timeout_option();
+
 // Compute threads of this rank: --threads, or else this process's processors divided by the ranks
 // that share exactly these processors (`mpirun --bind-to none` gives all of them to every rank).
 // Collective.

@@ -2,6 +2,8 @@
 // exit code and lines are what the tests look at.
 #include <fmt/core.h>
 
+#include <csignal>
+
 #include <cstdio>
 #include <stdexcept>
 #include <string>
@@ -28,6 +30,8 @@ void work(Communicator& ranks, const std::string& fault) {
       throw Error(ErrorKind::data, "no such file");
     }
     if (fault == "mismatch") ranks.all_gather(x);
+    if (fault == "stopped") ::raise(SIGSTOP);
+    if (fault == "elsewhere") part->barrier();  // which rank 0 never enters
     ranks.stream().synchronize();
   } else {
     auto part = ranks.split(0, 0);
@@ -50,7 +54,9 @@ int main(int, char** argv) {
       return 99;  // not reached: the world's destructor ended the job
     }
   }
-  const auto ranks = seqrank::make_mpi_communicator();
+  seqrank::MpiLimits limits;
+  if (fault == "stopped" || fault == "elsewhere") limits.patience = 1;
+  const auto ranks = seqrank::make_mpi_communicator(limits);
   try {
     seqrank::work(*ranks, fault);
   } catch (const seqrank::Error& error) {

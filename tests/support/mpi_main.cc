@@ -1,5 +1,5 @@
-// main() of test programs whose ranks are MPI processes. --piece_bytes=N and --most_elements=N cut
-// messages small, to reach the paths of large ones.
+// main() of test programs whose ranks are MPI processes. --message_bytes=N, --direct_bytes=N and
+// --most_elements=N cut messages small, to reach the paths of large ones.
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
@@ -34,7 +34,8 @@ MpiLimits limits_from(int argc, char** argv) {
     const auto value = [&](std::string_view name) {
       return argument.starts_with(name) ? std::stoll(argument.substr(name.size())) : 0;
     };
-    if (value("--piece_bytes=") > 0) limits.piece_bytes = value("--piece_bytes=");
+    if (value("--message_bytes=") > 0) limits.message_bytes = value("--message_bytes=");
+    if (value("--direct_bytes=") > 0) limits.direct_bytes = value("--direct_bytes=");
     if (value("--most_elements=") > 0) limits.most_elements = value("--most_elements=");
   }
   return limits;
