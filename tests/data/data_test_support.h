@@ -29,14 +29,14 @@ inline int run(const std::string& command, std::string& out) {
 inline int run_python(const std::string& text, const Scratch& scratch, std::string& out) {
   const std::string script = scratch.file("script.py");
   std::ofstream(script) << text;
-  const int status = run("python3 " + script, out);
+  const int status = run(SEQRANK_PYTHON " " + script, out);
   std::filesystem::remove(script);
   return status;
 }
 
 inline bool have_h5py() {
   std::string out;
-  return run("python3 -c 'import h5py'", out) == 0;
+  return run(SEQRANK_PYTHON " -c 'import h5py'", out) == 0;
 }
 
 }  // namespace seqrank::test
