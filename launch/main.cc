@@ -18,6 +18,7 @@
 #include "collective/mpi.h"
 #include "launch/command.h"
 #include "launch/command_line.h"
+#include "launch/launcher.h"
 #include "launch/output.h"
 #include "launch/report.h"
 #include "launch/stop_signals.h"
@@ -89,15 +90,6 @@ int run_program(const std::vector<std::string>& words, World& world) {
   return code;
 }
 
-// This process's rank as the launcher tells it, for errors before there is a world.
-int launcher_rank() {
-  // SLURM_PROCID last: mpirun inside a batch script inherits that script's, and sets its own.
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
-    if (const char* rank = std::getenv(name)) return std::atoi(rank);
-  }
-  return 0;
-}
-
 // One line whatever the message holds: keys and paths come from people and files.
 std::string one_line(const std::string& message) {
   std::string line;
@@ -109,16 +101,18 @@ std::string one_line(const std::string& message) {
 }
 
 int fail(World& world, const std::string& message, int code) {
-  // Without a world the error is in the words or files that all ranks were given: one rank tells.
-  if (!world && launcher_rank() > 0) return code;
-  const int rank = world ? world->rank() : 0;
-  const std::string who = world && world->size() > 1 ? fmt::format("rank {}: ", rank) : "";
+  const int rank = world ? world->rank() : launcher_rank();
+  // Without a world the error is in the words or files that all ranks were given, as a rule.
+  const bool names_rank = world ? world->size() > 1 : rank > 0;
+  const std::string who = names_rank ? fmt::format("rank {}: ", rank) : "";
   const std::string line = fmt::format("seqrank: {}{}\n", who, one_line(message));
   if (rank > 0) {
     // Most errors strike all ranks at once, and the user needs to read one line: the lowest rank
-    // speaks first, and its abort ends the others while they wait here.
+    // speaks first, and its abort, or the launcher (srun: --kill-on-bad-exit=1), ends the others
+    // while they wait here.
     restore_default_stop();
-    std::this_thread::sleep_for(std::chrono::milliseconds(300 + 50 * std::min(rank, 50)));
+    const int first_ms = world ? 300 : 2000;  // mpirun takes a second to end what never joined it
+    std::this_thread::sleep_for(std::chrono::milliseconds(first_ms + 50 * std::min(rank, 50)));
   }
   std::fputs(line.c_str(), stderr);
   std::fflush(stderr);

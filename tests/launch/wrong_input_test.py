@@ -278,7 +278,20 @@ def two_ranks_one_line(program):
             fail(f"exit {result.returncode}, stderr {result.stderr!r}")
 
 
+def one_rank_without_its_configuration(program):
+    """An error that strikes one rank before it has joined the others is told, with the rank."""
+    if shutil.which("mpirun") is None:
+        print("skipped: there is no mpirun")
+        sys.exit(SKIPPED)
+    result = subprocess.run(
+        ["mpirun", "-q", "-np", "1", program, "train", "--run=run", "--data=good.h5", ":",
+         "-np", "1", program, "train", "--run=run", "--data=good.h5", "--config=nowhere.ini"],
+        capture_output=True, text=True, timeout=120)
+    check_result(result, USAGE, ["rank 1", "nowhere.ini"])
+
+
 SPECIAL = {
+    "one_rank_without_its_configuration": one_rank_without_its_configuration,
     "full_disk_prepare": full_disk_prepare,
     "full_disk_synth": full_disk_synth,
     "full_disk_train": full_disk_train,

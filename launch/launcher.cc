@@ -1,0 +1,59 @@
+// Innermost launcher first: mpirun inside a Slurm job starts its daemons by srun, and the ranks
+// inherit the variables of that step, which count daemons. MPI_Init sets none of these variables.
+#include "launch/launcher.h"
+
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+
+namespace seqrank {
+namespace {
+
+struct Variables {
+  const char* launcher;
+  const char* ranks;
+  const char* rank;
+};
+
+constexpr Variables kLaunchers[] = {
+    {"Open MPI's mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
+    {"MVAPICH2's mpirun", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"},
+    {"an mpirun of MPICH or Intel MPI", "PMI_SIZE", "PMI_RANK"},
+    {"srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"},
+};
+
+std::optional<int> number(const char* variable) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr) return std::nullopt;
+  const std::string_view digits = text;
+  int value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc() || end != digits.data() + digits.size() || value < 0) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+}  // namespace
+
+LauncherClaim launcher_claim() {
+  for (const Variables& variables : kLaunchers) {
+    const std::optional<int> ranks = number(variables.ranks);
+    if (ranks) return {variables.launcher, *ranks, number(variables.rank).value_or(0)};
+  }
+  return {};
+}
+
+int launcher_rank() {
+  const LauncherClaim claim = launcher_claim();
+  if (!claim.launcher.empty()) return claim.rank;
+  // Launchers that speak PMIx and are none of the above; a batch script's SLURM_PROCID is 0.
+  if (const std::optional<int> rank = number("PMIX_RANK")) return *rank;
+  return number("SLURM_PROCID").value_or(0);
+}
+
+int slurm_job_tasks() {
+  return number("SLURM_NTASKS").value_or(0);
+}
+
+}  // namespace seqrank
