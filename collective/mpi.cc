@@ -305,4 +305,12 @@ std::unique_ptr<Communicator> make_mpi_communicator(MpiLimits limits) {
   return std::make_unique<Communicator>(std::move(world), std::move(stream));
 }
 
+std::string mpi_library_version() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+  int length = 0;
+  MPI_Get_library_version(text, &length);
+  const std::string version = text;
+  return version.substr(0, version.find_first_of(",\n"));  // what follows is who packaged it
+}
+
 }  // namespace seqrank

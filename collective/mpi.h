@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <string>
 
 #include "collective/communicator.h"
 
@@ -23,5 +24,8 @@ struct MpiLimits {
 // 5: to give another code and a message, catch the error while it lives and call abort(). Works
 // without mpirun as a world of one.
 std::unique_ptr<Communicator> make_mpi_communicator(MpiLimits limits = {});
+
+// The library that runs, "Open MPI v4.1.4"; may be asked at any time.
+std::string mpi_library_version();
 
 }  // namespace seqrank

@@ -206,4 +206,10 @@ const std::map<std::string, double>& Dataset::attributes() const {
   return impl_->attributes.numbers;
 }
 
+std::string hdf5_library_version() {
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return fmt::format("HDF5 {}.{}.{}", major, minor, release);
+}
+
 }  // namespace seqrank

@@ -56,4 +56,6 @@ class Dataset {
   std::unique_ptr<Impl> impl_;
 };
 
+std::string hdf5_library_version();  // the library that runs, "HDF5 1.10.8"
+
 }  // namespace seqrank

@@ -3,6 +3,7 @@
 #include "backend/cpu/gemm.h"
 
 #include <dnnl.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 
@@ -45,6 +46,11 @@ void gemm(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, const Mat
       "oneDNN refused a matrix product of [{}, {}] by [{}, {}] (status {}): most likely out of "
       "memory; lower --train.batch or --model.width",
       m, k, k, n, static_cast<int>(status));
+}
+
+std::string gemm_library_version() {
+  const dnnl_version_t* version = dnnl_version();
+  return fmt::format("oneDNN {}.{}.{}", version->major, version->minor, version->patch);
 }
 
 }  // namespace seqrank::cpu

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "backend/ops/matmul.h"
 
@@ -19,5 +20,7 @@ struct MatrixView {
 // parallel region, the calling thread alone. Throws Error(device) when the library refuses.
 void gemm(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, const MatrixView& a,
           const MatrixView& b, float beta, float* c, std::int64_t stride_c);
+
+std::string gemm_library_version();  // the library that runs, "oneDNN 2.6.3"
 
 }  // namespace seqrank::cpu
