@@ -1,5 +1,5 @@
-"""Two "hosts" on one machine: network namespaces with host names of their own, joined by a veth pair
-(fast, no delay) or by a wire (wire.cc: rate, delay, loss, and it can be cut).
+"""Two "hosts" on one machine: network namespaces with a host name and half of the cores each, joined
+by a veth pair (fast, no delay) or by a wire (wire.cc: rate, delay, loss, and it can be cut).
 
 A script calls enter_own_space() first. From then on it lives in namespaces of processes and mounts
 of its own, so that names need not be unique, tests run side by side, and the kernel ends whatever
@@ -91,19 +91,31 @@ class Host:
 
     def command(self, *words):
         """The words that run `words` on this host."""
-        return ["nsenter", f"--net={self.network}", f"--uts={FOLDER}/{self.name}.uts", *words]
+        return ["nsenter", f"--net={self.network}", f"--uts={FOLDER}/{self.name}.uts",
+                f"{FOLDER}/{self.name}.cores", *words]
 
     def call(self, *words):
         _call(*self.command(*words))
+
+
+def _cores(number):
+    """Every second core of this machine: ranks on two hosts never share one, as in life."""
+    cores = sorted(os.sched_getaffinity(0))
+    return ",".join(map(str, cores[number - 1::2] or cores))
 
 
 def make_host(number):
     host = Host(f"h{number}", f"10.77.0.{number}", f"{FOLDER}/h{number}.net")
     for kind in ("net", "uts"):
         open(f"{FOLDER}/{host.name}.{kind}", "w", encoding="utf-8").close()
+    with open(f"{FOLDER}/{host.name}.cores", "w", encoding="utf-8") as file:
+        file.write(f"#!/bin/sh\nexec taskset -c {_cores(number)} \"$@\"\n")
+    os.chmod(file.name, 0o755)
     _call("unshare", f"--net={host.network}", f"--uts={FOLDER}/{host.name}.uts", "hostname",
           host.name)
     host.call("ip", "link", "set", "lo", "up")
+    # The machine's own choice may be one that paces by round trips, which busy cores stretch.
+    host.call("sysctl", "-q", "net.ipv4.tcp_congestion_control=reno")
     return host
 
 

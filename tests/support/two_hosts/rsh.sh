@@ -4,4 +4,4 @@
 while [ "${1#-}" != "$1" ]; do shift; done
 files=/dev/shm/hosts/h${1##*.}
 shift
-exec nsenter --net="$files.net" --uts="$files.uts" sh -c "$*"
+exec nsenter --net="$files.net" --uts="$files.uts" "$files.cores" sh -c "$*"
