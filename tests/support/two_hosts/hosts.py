@@ -97,6 +97,10 @@ class Host:
     def call(self, *words):
         _call(*self.command(*words))
 
+    def forget(self):
+        """Makes room for a host of the same name. (At the end of the script the kernel forgets.)"""
+        _call("umount", self.network, f"{FOLDER}/{self.name}.uts")
+
 
 def _cores(number):
     """Every second core of this machine: ranks on two hosts never share one, as in life."""
@@ -179,6 +183,8 @@ class TwoHosts:
 
     def __exit__(self, *_):
         self.link.leave()
+        for host in self.hosts:
+            host.forget()
 
     def mpirun(self, *words, ranks_per_host=1):
         """The words that run `words` under mpirun, started on the first host, on both. Settings of Open
