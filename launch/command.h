@@ -23,7 +23,8 @@ struct Command {
   std::string bare_word;              // the option that a word without -- sets; "" = no such word
   std::vector<OptionSpec> options;
   // Options that exist only once others are known (a model's own); may be empty. Asked with what
-  // the command line and the configuration file say about `options`.
+  // the command line and the configuration file say about those known so far, until it names none
+  // that is new. The bare word is known then only where it comes first.
   std::function<std::vector<OptionSpec>(const Options&)> more_options;
   Ranks ranks = Ranks::one;
   Stops stops = Stops::end_it;

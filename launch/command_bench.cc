@@ -1,144 +1,92 @@
 // seqrank bench: how fast, as ratios against what is measured in the same run. Prints and trains;
-// saves nothing but its numbers.
-#include <algorithm>
-#include <nlohmann/json.hpp>
+// saves nothing but its numbers. What can be measured: bench.h.
+#include <fmt/format.h>
 
 #include "backend/check.h"
-#include "collective/communicator.h"
+#include "launch/bench.h"
 #include "launch/command.h"
 #include "launch/model_choice.h"
-#include "launch/output.h"
 #include "launch/ranks.h"
-#include "launch/report.h"
-#include "launch/table.h"
-#include "trainer/bench_step.h"
 #include "trainer/train.h"
 
 namespace seqrank {
 namespace {
 
-using Json = nlohmann::ordered_json;
+const std::vector<Bench>& benches() {
+  static const std::vector<Bench> all = {step_bench()};
+  return all;
+}
 
-std::vector<OptionSpec> options() {
-  std::vector<OptionSpec> specs = {{"what", OptionKind::choice, "",
-                                    "step: the training step, its parts, and more ranks", "step"}};
-  for (OptionSpec& spec : train_options()) {
-    if (spec.key != "run") specs.push_back(spec);  // nothing is saved
+OptionSpec what_option() {
+  std::vector<std::string> names, words;
+  for (const Bench& bench : benches()) {
+    names.push_back(bench.name);
+    words.push_back(bench.name + ": " + bench.summary);
   }
-  for (OptionSpec& spec : bench_step_options()) specs.push_back(spec);
+  return {"what", OptionKind::choice, "", fmt::format("{}", fmt::join(words, "; ")),
+          fmt::format("{}", fmt::join(names, "|"))};
+}
+
+const Bench* named_bench(const Options& given) {
+  for (const Bench& bench : benches())
+    if (given.text("what") == bench.name) return &bench;
+  return nullptr;
+}
+
+const Bench& chosen_bench(const Options& given) {
+  const Bench* bench = named_bench(given);
+  SR_CHECK(bench != nullptr, ErrorKind::usage,
+           "what to measure is missing: seqrank bench step --data=ml-1m.h5");
+  return *bench;
+}
+
+// Those of the bench that was named; of all where none was, so that no option is called unknown
+// before the word that is missing is.
+std::vector<OptionSpec> more_options(const Options& known) {
+  const Bench* named = named_bench(known);
+  Options specs;
+  for (const Bench& bench : benches()) {
+    if (named != nullptr && named != &bench) continue;
+    for (const OptionSpec& spec : bench.options())
+      if (!specs.declares(spec.key)) specs.declare({spec});
+  }
+  std::vector<OptionSpec> more = specs.specs();
+  if (known.declares("model.name"))
+    for (const OptionSpec& spec : options_of_named_model(known)) more.push_back(spec);
+  return more;
+}
+
+}  // namespace
+
+std::vector<OptionSpec> training_bench_options() {
+  std::vector<OptionSpec> specs;
+  for (OptionSpec& spec : train_options())
+    if (spec.key != "run") specs.push_back(spec);  // nothing is saved
   for (OptionSpec& spec : rank_options()) specs.push_back(spec);
   specs.push_back(peer_timeout_option());
-  specs.push_back(json_option());
   specs.push_back(model_name_option("attention_rnn"));
   return specs;
 }
 
-Json to_json(const StepSpeed& speed) {
-  return {{"ranks", speed.ranks},
-          {"events_per_s", speed.events_per_s},
-          {"median_events_per_s", speed.median_events_per_s},
-          {"flops_per_event", speed.flops_per_event},
-          {"flops_per_s", speed.flops_per_s}};
-}
-
-std::string to_json_text(const StepBench& bench, const Options& given) {
-  Json json = {{"bench", "step"},
-               {"data", given.text("data")},
-               {"model", given.text("model.name")},
-               {"threads", bench.threads},
-               {"steps", bench.steps},
-               {"repeats", bench.repeats},
-               {"matmul_flops_per_s", bench.matmul_flops_per_s},
-               {"matmul_share", bench.matmul_share},
-               {"share_of_matmul_rate", bench.share_of_matmul_rate},
-               {"one_rank", to_json(bench.one)},
-               {"all_ranks", to_json(bench.all)},
-               {"speedups", bench.speedups},
-               {"speedup", bench.speedup}};
-  for (const StepShare& part : bench.parts) {
-    json["parts"].push_back(
-        {{"part", part.part}, {"seconds", part.seconds}, {"share", part.share}});
-  }
-  return json.dump(2) + "\n";
-}
-
-std::string giga(double flops) {
-  return fmt::format("{:.1f}", flops / 1e9);
-}
-
-std::string events(const StepSpeed& speed) {
-  return with_commas(static_cast<std::int64_t>(speed.median_events_per_s));
-}
-
-// "58.2 to 66.0"
-std::string range_of(const std::vector<double>& values, double factor) {
-  const auto [least, most] = std::minmax_element(values.begin(), values.end());
-  return fmt::format("{:.2f} to {:.2f}", *least * factor, *most * factor);
-}
-
-void print_bench(const StepBench& bench) {
-  print_out(fmt::format("{} repeats of {} steps, {} thread{} a rank; medians, and ranges\n\n",
-                        bench.repeats, bench.steps, bench.threads, bench.threads == 1 ? "" : "s"));
-  std::vector<std::vector<std::string>> rows = {
-      {"matrix product, one rank", "", giga(bench.matmul_flops_per_s), ""},
-      {"training, one rank", events(bench.one), giga(bench.one.flops_per_s),
-       fmt::format("{:.1f} % of the matrix product ({})", 100 * bench.share_of_matmul_rate,
-                   range_of(bench.matmul_share, 100))}};
-  if (bench.all.ranks > 1) {
-    rows.push_back(
-        {fmt::format("training, {} ranks", bench.all.ranks), events(bench.all),
-         giga(bench.all.flops_per_s),
-         fmt::format("{:.2f} times one rank ({})", bench.speedup, range_of(bench.speedups, 1))});
-  }
-  print_out(format_table({"", "events/s", "GFLOP/s", "ratio"}, rows));
-  std::vector<std::vector<std::string>> parts;
-  for (const StepShare& part : bench.parts) {
-    parts.push_back({part.part, fmt::format("{:.1f} %", 100 * part.share),
-                     fmt::format("{:.3f}", part.seconds)});
-  }
-  print_out("\n" + format_table({"part of the step, one rank", "share", "seconds"}, parts));
-}
-
-void check(const Options& given) {
-  SR_CHECK(given.has("what"), ErrorKind::usage,
-           "what to measure is missing: seqrank bench step --data=ml-1m.h5");
+void check_training_bench(const Options& given) {
   SR_CHECK(given.has("data"), ErrorKind::usage,
            "--data is missing: the data set to train on, for example --data=ml-1m.h5");
 }
-
-void dry_run(const Options& given) {
-  check(given);
-  const Dataset dataset = Dataset::open(given.text("data"));
-  print_out(fmt::format("would measure training steps of {} on {}\n", given.text("model.name"),
-                        dataset.path()));
-}
-
-int run(const Options& given, Communicator& comm) {
-  check(given);
-  const Dataset dataset = Dataset::open(given.text("data"));
-  Context ctx(Device::cpu, rank_threads(comm, given));
-  const StepBench bench = bench_step(ctx, comm, dataset, given);
-  if (comm.rank() != 0) return 0;
-  print_bench(bench);
-  if (given.has("json")) write_file(given.text("json"), to_json_text(bench, given));
-  return 0;
-}
-
-}  // namespace
 
 Command bench_command() {
   Command command;
   command.name = "bench";
   command.summary = "speed of the training step, as ratios against the same machine";
-  command.examples = {"seqrank bench step --data=ml-1m.h5 --threads=1",
-                      "mpirun -np 2 --bind-to none seqrank bench step --data=ml-1m.h5 --threads=1 "
-                      "--json=bench.json"};
+  for (const Bench& bench : benches())
+    command.examples.insert(command.examples.end(), bench.examples.begin(), bench.examples.end());
   command.bare_word = "what";
-  command.options = options();
-  command.more_options = options_of_named_model;
+  command.options = {what_option()};
+  command.more_options = more_options;
   command.ranks = Ranks::mpi;
-  command.dry_run = dry_run;
-  command.run = run;
+  command.dry_run = [](const Options& given) { chosen_bench(given).dry_run(given); };
+  command.run = [](const Options& given, Communicator& comm) {
+    return chosen_bench(given).run(given, comm);
+  };
   return command;
 }
 

@@ -129,20 +129,36 @@ void check_words(const Command& command, const Options& declared, po::parsed_opt
   }
 }
 
+// The bare word as the option it sets, where it comes first: it may decide which options there are.
+std::vector<std::string> with_named_word(const Command& command, std::vector<std::string> words) {
+  std::replace(words.begin(), words.end(), std::string("-h"), std::string("--help"));
+  if (!command.bare_word.empty() && !words.empty() && !words[0].starts_with("-"))
+    words[0] = fmt::format("--{}={}", command.bare_word, words[0]);
+  return words;
+}
+
+// Declares what more_options() names, until it names nothing new.
+void declare_more(const Command& command, Options& declared, const std::vector<std::string>& words,
+                  const std::vector<IniEntry>& entries) {
+  if (!command.more_options) return;
+  std::vector<OptionSpec> more;
+  do {
+    const po::options_description known = describe(declared);
+    more = command.more_options(resolve(declared, split_words(words, known), entries, known));
+    std::erase_if(more, [&](const OptionSpec& spec) { return declared.declares(spec.key); });
+    declared.declare(more);
+  } while (!more.empty());
+}
+
 }  // namespace
 
 Invocation parse_command_line(const Command& command, const std::vector<std::string>& given) {
-  std::vector<std::string> words = given;
-  std::replace(words.begin(), words.end(), std::string("-h"), std::string("--help"));
+  const std::vector<std::string> words = with_named_word(command, given);
   try {
     Options declared(command.options);
-    const po::options_description first = describe(declared);
-    const po::parsed_options scan = split_words(words, first);
-    const std::string config = config_of(scan);
+    const std::string config = config_of(split_words(words, describe(declared)));
     const auto entries = config.empty() ? std::vector<IniEntry>() : read_ini(config);
-    if (command.more_options) {
-      declared.declare(command.more_options(resolve(declared, scan, entries, first)));
-    }
+    declare_more(command, declared, words, entries);
 
     const po::options_description all = describe(declared);
     po::parsed_options parsed = split_words(words, all);

@@ -29,6 +29,7 @@ class Options {
   void set(const std::string& key, const std::string& value, const std::string& where);
   void declare(const std::vector<OptionSpec>& specs);  // adds options with their defaults
 
+  bool declares(const std::string& key) const { return values_.contains(key); }
   bool has(const std::string& key) const;  // declared and not empty
   std::int64_t integer(const std::string& key) const;
   double real(const std::string& key) const;

@@ -45,6 +45,22 @@ Command bare_command() {
   return command;
 }
 
+// The bare word decides about options, and one of these about more: as `bench` does.
+Command nested_command() {
+  Command command;
+  command.name = "bench";
+  command.bare_word = "what";
+  command.options = {{"what", OptionKind::choice, "", "what to measure", "step|link"}};
+  command.more_options = [](const Options& known) -> std::vector<OptionSpec> {
+    if (known.text("what") == "link") return {{"gbit", OptionKind::real, "1", "rate", "0.."}};
+    std::vector<OptionSpec> more = {{"model.name", OptionKind::text, "rnn", "which model"}};
+    if (known.declares("model.name") && known.text("model.name") == "markov")
+      more.push_back({"model.order", OptionKind::integer, "1", "events looked back", "1..3"});
+    return more;
+  };
+  return command;
+}
+
 Options parse(const Words& words) {
   return parse_command_line(fake_command(), words).options;
 }
@@ -74,6 +90,21 @@ class IniFile {
  private:
   std::string path_;
 };
+
+TEST(CommandLine, LetsTheBareWordAndThenOptionsDecideAboutOptions) {
+  const auto options = [](const Words& words) {
+    return parse_command_line(nested_command(), words).options;
+  };
+  EXPECT_EQ(options({"link", "--gbit=2"}).real("gbit"), 2);
+  EXPECT_FALSE(options({"link"}).declares("model.name"));
+  const Options markov = options({"step", "--model.name", "markov", "--model.order=3"});
+  EXPECT_EQ(markov.text("what"), "step");
+  EXPECT_EQ(markov.integer("model.order"), 3);
+  EXPECT_EQ(options({"--model.name=markov", "step"}).text("what"), "step");
+  EXPECT_THAT(refusal({"step", "--gbit=2"}, nested_command()), HasSubstr("'gbit'"));
+  EXPECT_THAT(refusal({"lnik"}, nested_command()), HasSubstr("what = 'lnik'"));
+  EXPECT_THAT(refusal({"step", "link"}, nested_command()), HasSubstr("'link' is not expected"));
+}
 
 TEST(CommandLine, ReadsBothWaysOfWritingAValue) {
   const Options options = parse({"--data=a.h5", "--train.batch", "64", "--no-header"});
