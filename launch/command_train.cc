@@ -86,6 +86,9 @@ std::string outcome_words(const TrainResult& result, const std::string& run) {
     case TrainOutcome::stopped_early:
       return fmt::format("stopped early at step {}: validation got no better", result.steps);
     case TrainOutcome::stopped_resumable:
+      if (result.saved_step < result.steps)
+        return fmt::format("stopped at step {}, not saved; the same command resumes {} at step {}",
+                           result.steps, run, result.saved_step);
       return fmt::format("stopped at step {}, saved; the same command resumes {}", result.steps,
                          run);
   }
@@ -96,6 +99,7 @@ std::string result_json(const TrainResult& result, int ranks) {
   const char* outcomes[] = {"finished", "stopped_early", "stopped_resumable"};
   const Json json = {{"outcome", outcomes[static_cast<int>(result.outcome)]},
                      {"steps", result.steps},
+                     {"saved_step", result.saved_step},
                      {"best_step", result.best_step},
                      {"best_ndcg@10", result.best_value},
                      {"seconds", result.seconds},
@@ -124,12 +128,12 @@ int run(const Options& given, Communicator& comm) {
   const Dataset dataset = Dataset::open(given.text("data"));
   Context ctx(Device::cpu, rank_threads(comm, given));
   const Options run_options = options_of_run(given);
-  const StopRequest stop(given);
+  const StopSource stop = stop_source(given);
   TrainResult result;
   {
     Watcher watcher;  // ends its bar before the result is printed
     result = train(ctx, comm, dataset, run_options, watcher.observer(),
-                   [&stop] { return stop.asked(); });
+                   stop);
   }
   if (comm.rank() == 0) {
     const std::string best = result.best_step < 0

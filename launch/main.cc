@@ -61,6 +61,8 @@ int run_command(const Command& command, const std::vector<std::string>& words, W
     case Request::run:
       break;
   }
+  // Before MPI starts its threads: none of them shall take these signals.
+  if (command.stops == Stops::polled) install_stop_handlers();
   if (command.ranks == Ranks::mpi) {
     MpiLimits limits;
     limits.patience = static_cast<double>(invocation.options.integer("peer-timeout"));
@@ -68,7 +70,7 @@ int run_command(const Command& command, const std::vector<std::string>& words, W
   } else {
     world = make_null_communicator();
   }
-  if (command.stops == Stops::polled) install_stop_handlers();
+  if (command.stops == Stops::polled) watch_calls(world->clock());
   return command.run(invocation.options, *world);
 }
 

@@ -1,9 +1,9 @@
-// The margin is what a save may take: no save is begun that could not be finished.
+// Where the end of the time comes from; what to do about it is the trainer's part.
 #include "launch/stop_request.h"
 
 #include <charconv>
+#include <chrono>
 #include <cstdlib>
-#include <ctime>
 #include <string_view>
 
 #include "launch/stop_signals.h"
@@ -24,19 +24,26 @@ std::int64_t slurm_end_time() {
 }  // namespace
 
 std::vector<OptionSpec> stop_options() {
-  return {{"stop-at", OptionKind::integer, "",
-           "time to be gone, in seconds since 1970 (default: Slurm's end time of the job)", "1.."},
-          {"stop-margin", OptionKind::integer, "120",
-           "seconds before that at which the run saves and stops", "0.."}};
+  return {
+      {"stop-at", OptionKind::integer, "",
+       "time to be gone, in seconds since 1970 (default: Slurm's end time of the job)", "1.."},
+      {"stop-margin", OptionKind::integer, "120",
+       "seconds before that at which the run saves and stops; twice what a save takes at the least",
+       "0.."}};
 }
 
-StopRequest::StopRequest(const Options& options) {
+StopSource stop_source(const Options& options) {
+  StopSource source;
+  source.asked = [] { return stop_signal() != 0; };
+  source.margin = static_cast<double>(options.integer("stop-margin"));
   const std::int64_t end = options.has("stop-at") ? options.integer("stop-at") : slurm_end_time();
-  if (end > 0) stop_time_ = end - options.integer("stop-margin");
-}
-
-bool StopRequest::asked() const {
-  return stop_signal() != 0 || (stop_time_ && std::time(nullptr) >= *stop_time_);
+  if (end > 0) {
+    source.seconds_left = [end] {
+      const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+      return static_cast<double>(end) - now.count();
+    };
+  }
+  return source;
 }
 
 }  // namespace seqrank

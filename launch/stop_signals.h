@@ -1,12 +1,23 @@
-// USR1, TERM and INT ask a run to save and stop; the step loop polls. The handlers only set a flag;
-// a second signal leaves at once, with what was last saved.
+// USR1, TERM and INT ask a run to save and stop; the step loop polls. The handlers only set a flag.
+// A second signal, over a second after the first, leaves at once with what was last saved; so does
+// TERM when the ranks have stopped moving, since no save can be agreed on then. (Launchers and
+// batch systems send one wish through several processes: what comes within a second is one.)
 #pragma once
+
+#include <memory>
 
 namespace seqrank {
 
-// To be called from the main thread before it starts computing: neither it nor the threads it
-// starts later are ever interrupted by these signals; a thread that does nothing else takes them.
+struct CallClock;
+
+// To be called from the main thread before it starts others and computes: neither it nor the
+// threads it starts later are ever interrupted by these signals; a thread that does nothing else
+// takes them.
 void install_stop_handlers();
+
+// The calls by which it is seen whether the ranks move: none may take over a second after TERM, nor
+// over twice the longest before it, ten seconds at the most.
+void watch_calls(std::shared_ptr<const CallClock> clock);
 
 // The first signal that came, or 0. Safe from any thread.
 int stop_signal();

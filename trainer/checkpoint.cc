@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "backend/stopwatch.h"
 #include "data/file.h"
 #include "trainer/checkpoint_shard.h"
 #include "trainer/text_file.h"
@@ -22,6 +23,7 @@ struct CheckpointStore::Pending {
   TrainingState state;
   std::vector<HostPiece> pieces;  // kept between saves: the same sizes again need no allocation
   std::string outcome;            // the writer's; read after `written`
+  double seconds = 0;             // of copying and writing
   Event written;
 };
 
@@ -86,7 +88,11 @@ std::string CheckpointStore::prepare_folder(std::int64_t step) const {
 
 void CheckpointStore::begin_save(const TrainingState& state, std::span<const TensorPiece> mine) {
   finish_save();
-  if (state.step == last_committed_ || (selected_ && state.step == selected_->state.step)) return;
+  if (state.step == last_committed_) return;
+  if (selected_ && state.step == selected_->state.step) {
+    if (selected_->state.evaluation_due && !state.evaluation_due) rewrite_state(state);
+    return;
+  }
   std::string outcome;
   if (communicator_.rank() == 0) outcome = prepare_folder(state.step);
   outcome = communicator_.broadcast_text(outcome, 0);
@@ -94,8 +100,10 @@ void CheckpointStore::begin_save(const TrainingState& state, std::span<const Ten
     fail_save(state.step, "rank 0: " + outcome);
     return;
   }
+  const Stopwatch watch;
   pending_->state = state;
   copy_pieces(mine);
+  pending_->seconds = watch.seconds();
   writer_->enqueue([this] { write_pending(); });
   pending_->written = writer_->record();
   saving_ = true;
@@ -122,6 +130,7 @@ void CheckpointStore::copy_pieces(std::span<const TensorPiece> mine) {
 // On the writer's thread. Nothing may escape: a stream that saw an error does no more work.
 void CheckpointStore::write_pending() const {
   Pending& pending = *pending_;
+  const Stopwatch watch;
   const int rank = communicator_.rank();
   const std::string path = checkpoint_path(folder_, pending.state.step) + "/" +
                            shard_name(static_cast<std::size_t>(rank));
@@ -131,12 +140,14 @@ void CheckpointStore::write_pending() const {
   } catch (const std::exception& error) {
     pending.outcome = fmt::format("{}rank {}: {}", kFailed, rank, error.what());
   }
+  pending.seconds += watch.seconds();
 }
 
 void CheckpointStore::finish_save() {
   if (!saving_) return;
   saving_ = false;
   pending_->written.wait();
+  const Stopwatch watch;
   const std::vector<std::string> outcomes = communicator_.all_gather_text(pending_->outcome);
   std::string failure;
   if (communicator_.rank() == 0) failure = commit(outcomes);
@@ -147,33 +158,55 @@ void CheckpointStore::finish_save() {
     return;
   }
   last_committed_ = step;
+  longest_save_seconds_ = std::max(longest_save_seconds_, pending_->seconds + watch.seconds());
   std::erase(known_bad_, step);
   if (communicator_.rank() == 0) prune();
+}
+
+// The shards stay as they are; the manifest changes as a whole or not at all.
+void CheckpointStore::rewrite_state(const TrainingState& state) {
+  std::string failure;
+  if (communicator_.rank() == 0) {
+    try {
+      selected_->state = state;
+      publish(*selected_);
+    } catch (const std::exception& error) {
+      failure = fmt::format("rank 0: {}", error.what());
+    }
+  }
+  failure = communicator_.broadcast_text(failure, 0);
+  SR_CHECK(failure.empty(), ErrorKind::checkpoint, "save of step {} failed: {}", state.step,
+           failure);
+  selected_->state = state;
 }
 
 // Rank 0: the manifest, if every shard is written. "" or one line that names the first rank at
 // fault.
 std::string CheckpointStore::commit(const std::vector<std::string>& outcomes) const {
-  const int rank = communicator_.rank();
   try {
     for (const std::string& outcome : outcomes)
       if (outcome[0] == kFailed) return outcome.substr(1);
     Manifest manifest;
     manifest.state = pending_->state;
     for (const std::string& outcome : outcomes) manifest.shards.push_back(parse_shard(outcome));
-    const std::string folder = checkpoint_path(folder_, manifest.state.step);
-    const std::string path = folder + "/manifest.json", temporary = path + ".tmp";
-    check_coverage(manifest, path);
-    options_.faults.at("checkpoint.before_manifest", rank);
-    sync_folder(folder);  // the shards' names, before anything says that they are there
-    write_text_file(temporary, manifest_text(manifest));
-    options_.faults.at("checkpoint.after_manifest_fsync", rank);
-    rename_and_sync(temporary, path);
-    options_.faults.at("checkpoint.after_manifest_rename", rank);
+    publish(manifest);
     return "";
   } catch (const std::exception& error) {
-    return fmt::format("rank {}: {}", rank, error.what());
+    return fmt::format("rank {}: {}", communicator_.rank(), error.what());
   }
+}
+
+void CheckpointStore::publish(const Manifest& manifest) const {
+  const int rank = communicator_.rank();
+  const std::string folder = checkpoint_path(folder_, manifest.state.step);
+  const std::string path = folder + "/manifest.json", temporary = path + ".tmp";
+  check_coverage(manifest, path);
+  options_.faults.at("checkpoint.before_manifest", rank);
+  sync_folder(folder);  // the shards' names, before anything says that they are there
+  write_text_file(temporary, manifest_text(manifest));
+  options_.faults.at("checkpoint.after_manifest_fsync", rank);
+  rename_and_sync(temporary, path);
+  options_.faults.at("checkpoint.after_manifest_rename", rank);
 }
 
 // All ranks, with the same text.

@@ -44,13 +44,16 @@ class CheckpointStore {
   // Finishes an earlier save first (saves never overlap), copies the pieces to host memory and
   // returns while this rank's shard is written; the caller may change the tensors at once. The
   // pieces of all ranks together must cover each tensor exactly. A step that this store has already
-  // committed or restored from is not written again. state.best_step is kept by pruning.
+  // committed or restored from is not written again, but where an evaluation that was due has been
+  // done since: then its manifest is. state.best_step is kept by pruning.
   void begin_save(const TrainingState& state, std::span<const TensorPiece> mine);
   // Waits for the shards, writes the manifest, prunes. All ranks agree on the outcome: a failure is
   // reported and its folder removed, and under SaveFailure::stop thrown as Error(checkpoint).
   // Nothing to do when no save was begun.
   void finish_save();
   bool saving() const { return saving_; }  // begun and not finished; the same on all ranks
+  // What the longest save of this process took, from the copy to the manifest; 0 = none yet.
+  double longest_save_seconds() const { return longest_save_seconds_; }
   std::int64_t last_committed() const { return last_committed_; }  // -1 = none in this process
 
   // Restoring. Collective; ranks share the verifying. Changes nothing on disk.
@@ -82,6 +85,8 @@ class CheckpointStore {
   void copy_pieces(std::span<const TensorPiece> mine);
   void write_pending() const;
   std::string commit(const std::vector<std::string>& outcomes) const;
+  void publish(const Manifest& manifest) const;
+  void rewrite_state(const TrainingState& state);
   void fail_save(std::int64_t step, const std::string& why) const;
   void prune() const;
   std::string find_fault(std::int64_t step) const;
@@ -94,6 +99,7 @@ class CheckpointStore {
   Communicator& communicator_;
   CheckpointOptions options_;
   bool saving_ = false;
+  double longest_save_seconds_ = 0;
   std::int64_t last_committed_ = -1;
   std::vector<std::int64_t> known_bad_;  // steps that did not verify
   std::optional<Manifest> selected_;     // of the checkpoint last verified

@@ -56,6 +56,12 @@ class Reader {
     SR_CHECK(value.is_string(), ErrorKind::checkpoint, "{}: '{}' is no text", where_, key);
     return value.get<std::string>();
   }
+  bool flag(const Json& object, const char* key) const {
+    const Json& value = member(object, key);
+    SR_CHECK(value.is_boolean(), ErrorKind::checkpoint, "{}: '{}' is neither true nor false",
+             where_, key);
+    return value.get<bool>();
+  }
   std::uint64_t hex(const Json& object, const char* key) const {
     const std::string digits = text(object, key);
     std::uint64_t value = 0;
@@ -91,6 +97,7 @@ Json state_json(const TrainingState& state) {
           {"best_step", state.best_step},
           {"best_value", real_text(state.best_value)},
           {"evaluations_without_gain", state.evaluations_without_gain},
+          {"evaluation_due", state.evaluation_due},
           {"metrics_bytes", state.metrics_bytes},
           {"dataset_fingerprint", state.dataset_fingerprint},
           {"item_fingerprint", state.item_fingerprint},
@@ -107,9 +114,11 @@ TrainingState read_state(const Json& json, const Reader& read) {
   state.evaluations_without_gain = read.integer(json, "evaluations_without_gain", 0, kMaxElements);
   state.metrics_bytes = read.integer(json, "metrics_bytes", 0, kMaxBytes);
   state.dataset_fingerprint = read.text(json, "dataset_fingerprint");
-  // Absent where an early version of this program wrote it: as if the data had no keys.
+  // Absent where an early version of this program wrote it: as if the data had no keys, and no
+  // evaluation had been put off.
   if (json.contains("item_fingerprint"))
     state.item_fingerprint = read.text(json, "item_fingerprint");
+  if (json.contains("evaluation_due")) state.evaluation_due = read.flag(json, "evaluation_due");
   const Json& config = read.member(json, "config");
   SR_CHECK(config.is_object(), ErrorKind::checkpoint, "{}: 'config' is no object", read.where());
   for (const auto& [key, value] : config.items()) {

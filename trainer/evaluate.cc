@@ -63,22 +63,34 @@ bool has_targets(const Dataset& dataset) {
 
 Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Dataset& dataset,
                     const EvaluateOptions& options) {
+  return *evaluate_unless(ctx, comm, model, dataset, options, [] { return false; });
+}
+
+std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Model& model,
+                                          const Dataset& dataset, const EvaluateOptions& options,
+                                          const std::function<bool()>& stop) {
   const auto started = std::chrono::steady_clock::now();
   const std::int64_t sequences = dataset.sequences();
-  Tensor ranks_2S(ctx.arena(), DType::i32, {2, sequences}, Tag::workspace);
-  std::ranges::fill(ranks_2S.span<std::int32_t>(), 0);
-  const auto rank_S = ranks_2S.span<std::int32_t>().first(sequences);
-  const auto tied_S = ranks_2S.span<std::int32_t>().last(sequences);
+  // Ranks, ties, and how many ranks gave up: one message.
+  Tensor sums(ctx.arena(), DType::i32, {2 * sequences + 1}, Tag::workspace);
+  std::ranges::fill(sums.span<std::int32_t>(), 0);
+  const auto rank_S = sums.span<std::int32_t>().first(sequences);
+  const auto tied_S = sums.span<std::int32_t>().subspan(sequences, sequences);
+  std::int32_t& gave_up = sums.span<std::int32_t>().back();
 
   const std::int64_t block =
       std::clamp<std::int64_t>(kScoreElements / std::max<std::int64_t>(1, dataset.items()), 1, 256);
   const auto own = Communicator::piece_range(sequences, comm.rank(), comm.size());
-  for (std::int64_t begin = own.begin; begin < own.end; begin += block)
-    rank_block(ctx, model, dataset, options, begin, std::min(own.end, begin + block), rank_S,
-               tied_S);
+  for (std::int64_t begin = own.begin; begin < own.end && gave_up == 0; begin += block) {
+    gave_up = stop() ? 1 : 0;
+    if (gave_up == 0)
+      rank_block(ctx, model, dataset, options, begin, std::min(own.end, begin + block), rank_S,
+                 tied_S);
+  }
 
-  comm.all_reduce(ranks_2S, Reduce::sum);
+  comm.all_reduce(sums, Reduce::sum);
   comm.stream().synchronize();
+  if (gave_up > 0) return std::nullopt;
 
   Evaluation result;
   result.split = split_name(options.split);

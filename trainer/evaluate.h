@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +42,11 @@ bool has_targets(const Dataset& dataset);
 // Collective. Throws Error(data) where no sequence has a target.
 Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Dataset& dataset,
                     const EvaluateOptions& options);
+// Likewise, but gives up, on all ranks, where `stop` becomes true on one. It is asked between
+// blocks of sequences, and not after the last.
+std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Model& model,
+                                          const Dataset& dataset, const EvaluateOptions& options,
+                                          const std::function<bool()>& stop);
 
 // One pass over the training split, on every rank alike.
 void fit_counts(Context& ctx, CountingModel& model, const Dataset& dataset,

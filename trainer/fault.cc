@@ -19,6 +19,10 @@ namespace {
 
 // Every point there is: a plan that names another would pass its test by doing nothing.
 const std::vector<std::string> kPoints = {
+    "train.start",
+    "train.batch",
+    "train.step",
+    "train.evaluate",
     "checkpoint.before_shard",
     "checkpoint.after_shard_write",
     "checkpoint.after_shard_fsync",

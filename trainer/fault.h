@@ -12,8 +12,8 @@ class FaultPlan {
  public:
   FaultPlan() = default;
   // Faults separated by commas: point[:rank=N]:kill|stop|fail|sleep=MS. Without a rank, every rank.
-  // kill and stop are signals to this process, fail throws Error(checkpoint). Throws Error(usage),
-  // for an unknown point with the list of points.
+  // A step strikes its point each time. kill and stop are signals to this process, fail throws
+  // Error(checkpoint). Throws Error(usage), for an unknown point with the list of points.
   static FaultPlan parse(const std::string& text);
 
   void at(const char* point, int rank) const {

@@ -12,32 +12,15 @@ namespace {
 // rank, since publishing is collective.
 constexpr std::int64_t kPublishAfter = 20;
 
-// What a resumed run may change without becoming another run.
-bool free_to_change(const std::string& key) {
-  static const char* const kFree[] = {"run",
-                                      "data",
-                                      "train.steps",
-                                      "train.epochs",
-                                      "train.log_every",
-                                      "train.save_every",
-                                      "train.keep",
-                                      "train.stop_at_step",
-                                      "train.tensorboard",
-                                      "train.patience",
-                                      "train.on_save_failure",
-                                      "train.fault",
-                                      "train.bucket_bytes",
-                                      "train.overlap"};
-  for (const char* free : kFree)
-    if (key == free) return true;
-  return false;
-}
-
 std::map<std::string, std::string> as_map(const Options& options) {
   std::map<std::string, std::string> values;
   for (const OptionSpec& spec : options.specs())
     if (options.has(spec.key)) values[spec.key] = options.text(spec.key);
   return values;
+}
+
+FaultPlan fault_plan(const Options& options) {
+  return options.has("train.fault") ? FaultPlan::parse(options.text("train.fault")) : FaultPlan();
 }
 
 CheckpointOptions checkpoint_options(const Options& options,
@@ -47,81 +30,30 @@ CheckpointOptions checkpoint_options(const Options& options,
   result.on_failure =
       options.text("train.on_save_failure") == "stop" ? SaveFailure::stop : SaveFailure::warn;
   result.report = std::move(report);
-  if (options.has("train.fault")) result.faults = FaultPlan::parse(options.text("train.fault"));
+  result.faults = fault_plan(options);
   return result;
-}
-
-double seconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 }  // namespace
 
 TrainingRun::TrainingRun(Context& ctx, Communicator& comm, const Dataset& dataset,
                          const Options& options, const TrainObserver& observer,
-                         const std::function<bool()>& stop_requested)
+                         const StopSource& stop)
     : ctx_(ctx),
       comm_(comm),
       options_(options),
       observer_(observer),
-      stop_requested_(stop_requested),
+      stop_(stop),
       dataset_(dataset),
       parts_(ctx, comm, dataset_, options),
       folder_(options.text("run")),
+      faults_(fault_plan(options)),
       checkpoints_(folder_.checkpoints(), comm,
                    checkpoint_options(options, [this](const std::string& line) { tell(line); })) {
   state_.seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   state_.dataset_fingerprint = dataset_.fingerprint();
   state_.item_fingerprint = dataset_.item_fingerprint();
   state_.config = as_map(options);
-}
-
-void TrainingRun::resume() {
-  const auto saved = checkpoints_.newest_good();
-  if (saved) {
-    std::vector<TensorTotal> totals;
-    for (const Parameter& p : parts_.parameters.parameters())
-      for (const char* part : {"/weight", "/m", "/v"})
-        totals.push_back({p.name + part, p.shape.numel()});
-    std::vector<std::string> keys;
-    for (const OptionSpec& spec : options_.specs())
-      if (!free_to_change(spec.key)) keys.push_back(spec.key);
-    const auto differences = checkpoints_.differences(saved->step, totals, state_, keys);
-    SR_CHECK(differences.empty(), ErrorKind::checkpoint,
-             "{}: its checkpoint is of another run; give another --run, or the same options: {}",
-             options_.text("run"), difference_text(differences));
-    auto pieces = parts_.optimiser->pieces();
-    checkpoints_.load(saved->step, pieces);
-    parts_.exchange->gather_values(ctx_);
-    const TrainingState now = state_;
-    state_ = *saved;
-    state_.config = now.config;
-    state_.item_fingerprint = now.item_fingerprint;
-    tell(fmt::format("resuming {} at step {} of {}", options_.text("run"), state_.step,
-                     parts_.total_steps));
-  } else {
-    start_anew();
-  }
-  first_step_ = absorbed_ = state_.step;
-  if (comm_.rank() == 0) {
-    if (!saved) folder_.write_config(options_);
-    const std::string lost = folder_.open_metrics(state_.metrics_bytes);
-    if (!lost.empty()) tell(lost);
-    if (options_.flag("train.tensorboard"))
-      folder_.open_events(state_.step, [this](const std::string& line) { tell(line); });
-  }
-  parts_.loader.seek(state_.step);
-}
-
-// Only where nothing was ever saved whole: what a damaged disk holds is for a person to judge.
-void TrainingRun::start_anew() {
-  const std::int64_t published = checkpoints_.published();
-  SR_CHECK(published == 0, ErrorKind::checkpoint,
-           "{}: none of its {} checkpoints is good; remove the folder, or give another --run",
-           options_.text("run"), published);
-  if (comm_.rank() == 0 && !checkpoint_steps(folder_.checkpoints()).empty())
-    tell(fmt::format("{}: no save in it was ever finished; training starts anew",
-                     options_.text("run")));
 }
 
 TrainResult TrainingRun::run() {
@@ -136,16 +68,17 @@ TrainResult TrainingRun::run() {
   result.outcome = train_steps();
   checkpoints_.finish_save();
   // Steps that are only warned of on the way must not be lost silently at the end.
-  SR_CHECK(checkpoints_.last_committed() == state_.step || first_step_ == state_.step,
+  SR_CHECK(unsaved_ || checkpoints_.last_committed() == state_.step || first_step_ == state_.step,
            ErrorKind::checkpoint,
            "{}: step {}, the last of this run, was not saved; make room, then start it again",
            options_.text("run"), state_.step);
   // However it ended: a wish that came in the last steps is not meant for the next start.
   if (comm_.rank() == 0) folder_.withdraw_stop_file();
   result.steps = state_.step;
+  result.saved_step = std::max(checkpoints_.last_committed(), first_step_);
   result.best_step = state_.best_step;
   result.best_value = state_.best_value;
-  result.seconds = seconds_since(started_);
+  result.seconds = started_.seconds();
   result.events_per_s = step_seconds_ > 0 ? static_cast<double>(events_) / step_seconds_ : 0;
   return result;
 }
@@ -154,30 +87,47 @@ TrainOutcome TrainingRun::train_steps() {
   const std::int64_t log_every = options_.integer("train.log_every");
   const std::int64_t save_every = options_.integer("train.save_every");
   const std::int64_t stop_at = options_.integer("train.stop_at_step");
-  const std::int64_t evaluate_steps =
-      options_.integer("train.evaluate_every") * parts_.loader.steps_per_epoch();
+  faults_.at("train.start", comm_.rank());
+  if (state_.evaluation_due) {  // put off when the run was stopped
+    if (!evaluate_epoch()) return TrainOutcome::stopped_resumable;
+    save();
+  }
   while (state_.step < parts_.total_steps) {
     if (out_of_patience()) return TrainOutcome::stopped_early;
-    const auto begin = std::chrono::steady_clock::now();
+    const Stopwatch watch;
+    faults_.at("train.batch", comm_.rank());
     const Batch batch = parts_.loader.next();
-    const bool wish = stop_requested_() || (comm_.rank() == 0 && folder_.stop_file());
+    faults_.at("train.step", comm_.rank());
     parts_.step->run(batch, state_.step, static_cast<float>(parts_.schedule.rate(state_.step)),
-                     wish ? TrainStep::Wish::stop : TrainStep::Wish::go_on);
+                     wishes_to_stop() ? TrainStep::Wish::stop : TrainStep::Wish::go_on);
     ++state_.step;
-    step_seconds_ += seconds_since(begin);
+    step_seconds_ += watch.seconds();
     events_ += batch.global_events;
 
     const bool last = state_.step == parts_.total_steps;
-    const bool evaluation = evaluate_steps > 0 && (state_.step % evaluate_steps == 0 || last);
-    const bool stop = stop_agreed(state_.step) || state_.step == stop_at;
+    const bool asked = stop_agreed(state_.step);
     if (state_.step % log_every == 0 || last) log_step(batch);
-    if (evaluation) evaluate_epoch();
+    state_.evaluation_due = evaluation_due_at(state_.step);
+    const bool evaluated = state_.evaluation_due && !asked && evaluate_epoch();
+    const bool stop = asked || state_.evaluation_due || state_.step == stop_at;
     if (checkpoints_.saving() && state_.step == saved_step_ + kPublishAfter)
       checkpoints_.finish_save();
-    if (evaluation || last || stop || (save_every > 0 && state_.step % save_every == 0)) save();
-    if (stop && !last) return TrainOutcome::stopped_resumable;
+    if (evaluated || last || stop || (save_every > 0 && state_.step % save_every == 0)) save();
+    if (stop && (!last || state_.evaluation_due)) return TrainOutcome::stopped_resumable;
   }
   return TrainOutcome::finished;
+}
+
+bool TrainingRun::evaluation_due_at(std::int64_t step) const {
+  const std::int64_t every =
+      options_.integer("train.evaluate_every") * parts_.loader.steps_per_epoch();
+  return every > 0 && (step % every == 0 || step == parts_.total_steps);
+}
+
+// Of this rank. The file is looked for by rank 0 alone: a slow file system is asked once.
+bool TrainingRun::wishes_to_stop() const {
+  return stop_.asked() || stop_.seconds_left() <= std::max(stop_.margin, 2 * save_seconds()) ||
+         (comm_.rank() == 0 && folder_.stop_file());
 }
 
 // Looks at summaries two steps old, which are there without waiting.
@@ -210,8 +160,7 @@ void TrainingRun::log_step(const Batch& batch) {
   if (comm_.rank() != 0) return;
   const std::int64_t epoch = (state_.step - 1) / parts_.loader.steps_per_epoch() + 1;
   folder_.append_step({state_.step, epoch, summary.loss, parts_.schedule.rate(state_.step - 1),
-                       summary.grad_norm, batch.global_events, events_per_s,
-                       seconds_since(started_)});
+                       summary.grad_norm, batch.global_events, events_per_s, started_.seconds()});
   if (!observer_.progress) return;
   const std::int64_t epochs =
       options_.integer("train.steps") > 0 ? 0 : options_.integer("train.epochs");
@@ -221,9 +170,15 @@ void TrainingRun::log_step(const Batch& batch) {
       {state_.step, parts_.total_steps, epoch, epochs, summary.loss, events_per_s, seconds_left});
 }
 
-void TrainingRun::evaluate_epoch() {
-  const Evaluation evaluation = evaluate(ctx_, comm_, *parts_.model, dataset_,
-                                         evaluate_options_from(options_, Split::validation));
+// False where a stop was wished for before it was done; it stays due, and nothing has changed.
+bool TrainingRun::evaluate_epoch() {
+  faults_.at("train.evaluate", comm_.rank());
+  const auto result = evaluate_unless(ctx_, comm_, *parts_.model, dataset_,
+                                      evaluate_options_from(options_, Split::validation),
+                                      [this] { return wishes_to_stop(); });
+  if (!result) return false;
+  const Evaluation& evaluation = *result;
+  state_.evaluation_due = false;
   const double value = evaluation.metrics.at("ndcg@10");
   if (value > state_.best_value) {
     state_.best_value = value;
@@ -237,6 +192,7 @@ void TrainingRun::evaluate_epoch() {
   tell(fmt::format("step {}: validation NDCG@10 {:.4f}, HR@10 {:.4f} (best {:.4f} at step {})",
                    state_.step, value, evaluation.metrics.at("hr@10"), state_.best_value,
                    state_.best_step));
+  return true;
 }
 
 bool TrainingRun::out_of_patience() const {
@@ -244,8 +200,27 @@ bool TrainingRun::out_of_patience() const {
   return patience > 0 && state_.evaluations_without_gain >= patience;
 }
 
+// What a save takes: as measured, else by a slow disk's rate.
+double TrainingRun::save_seconds() const {
+  constexpr double kBytesPerSecond = 50e6;
+  const double bytes = 3.0 * sizeof(float) * static_cast<double>(parts_.parameters.numel());
+  const double measured = checkpoints_.longest_save_seconds();
+  return measured > 0 ? measured : bytes / kBytesPerSecond;
+}
+
+// Whether the job ends, by the clock of some rank, before a save could: then none is begun.
+bool TrainingRun::late_to_save() {
+  const double left = stop_.seconds_left(), needed = save_seconds();
+  unsaved_ = comm_.all_reduce_value(std::int64_t{left < needed}, Reduce::max) > 0;
+  if (unsaved_)
+    tell(fmt::format("step {} is not saved: {:.0f} s are left and a save takes about {:.0f} s",
+                     state_.step, std::max(0.0, left), std::ceil(needed)));
+  return unsaved_;
+}
+
 void TrainingRun::save() {
   absorb(state_.step);
+  if (late_to_save()) return;
   if (comm_.rank() == 0) {
     folder_.sync_metrics();
     state_.metrics_bytes = folder_.metrics_bytes();
@@ -262,8 +237,8 @@ void TrainingRun::tell(const std::string& line) const {
 }
 
 TrainResult train(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& options,
-                  const TrainObserver& observer, const std::function<bool()>& stop_requested) {
-  return TrainingRun(ctx, comm, dataset, options, observer, stop_requested).run();
+                  const TrainObserver& observer, const StopSource& stop) {
+  return TrainingRun(ctx, comm, dataset, options, observer, stop).run();
 }
 
 }  // namespace seqrank

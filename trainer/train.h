@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -27,11 +28,20 @@ struct TrainObserver {
   std::function<void(const std::string&)> message;  // one line
 };
 
+// What asks a run to stop from outside. Asked between steps, on every rank; yes on one is enough.
+struct StopSource {
+  std::function<bool()> asked = [] { return false; };
+  // Until the job is ended by force.
+  std::function<double()> seconds_left = [] { return std::numeric_limits<double>::infinity(); };
+  double margin = 0;  // seconds before that at which to save and stop; twice a save at the least
+};
+
 enum class TrainOutcome { finished, stopped_early, stopped_resumable };
 
 struct TrainResult {
   TrainOutcome outcome = TrainOutcome::finished;
   std::int64_t steps = 0;
+  std::int64_t saved_step = 0;  // of the newest checkpoint
   std::int64_t best_step = 0;
   double best_value = 0;    // validation NDCG@10 at best_step
   double seconds = 0;       // of this process, evaluations and saving included
@@ -42,9 +52,8 @@ struct TrainResult {
 std::vector<OptionSpec> train_options();
 
 // Collective. `options` declares train_options() and the model's, and names a run folder; `dataset`
-// is the one it names. stop_requested: asked between steps, on every rank; true on any rank ends
-// the run resumably, with a checkpoint.
+// is the one it names. A stop ends the run resumably, with a checkpoint where time is left for one.
 TrainResult train(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& options,
-                  const TrainObserver& observer, const std::function<bool()>& stop_requested);
+                  const TrainObserver& observer, const StopSource& stop);
 
 }  // namespace seqrank

@@ -21,6 +21,7 @@ struct TrainingState {
   std::int64_t best_step = -1;  // of the best validation so far; -1 = none yet
   double best_value = -std::numeric_limits<double>::infinity();
   std::int64_t evaluations_without_gain = 0;  // early stopping
+  bool evaluation_due = false;                // at this step, and not done: a stop came first
   std::int64_t metrics_bytes = 0;             // length of metrics.jsonl at this step
   std::string dataset_fingerprint;
   std::string item_fingerprint = "none";      // of the items' keys; "none": it was without keys

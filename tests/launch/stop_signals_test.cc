@@ -6,9 +6,12 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <ctime>
 
+#include "collective/communicator.h"
 #include "launch/stop_request.h"
 
 namespace seqrank {
@@ -41,8 +44,32 @@ void send_twice() {
   install_stop_handlers();
   send(SIGUSR1);
   wait_for_signal();
+  ::usleep(1'100'000);
   send(SIGINT);
   while (true) ::pause();
+}
+
+// One wish that arrives through the launcher and through the batch system.
+void exit_zero_after_a_burst() {
+  install_stop_handlers();
+  for (int i = 0; i < 3; ++i) {
+    send(SIGUSR1);
+    wait_for_signal();
+    ::usleep(50'000);
+  }
+  std::_Exit(0);
+}
+
+// A call that began a while ago and does not end, and a longest call before it of `longest`.
+void term_with_a_running_call(std::chrono::nanoseconds longest) {
+  auto clock = std::make_shared<CallClock>();
+  clock->running_since_ns = std::chrono::steady_clock::now().time_since_epoch().count();
+  clock->longest_ns = longest.count();
+  watch_calls(clock);
+  install_stop_handlers();
+  send(SIGTERM);
+  ::usleep(1'500'000);
+  std::_Exit(0);
 }
 
 void send_after_restore() {
@@ -65,15 +92,29 @@ void exit_zero_when_blocked() {
 TEST(StopSignalsDeathTest, FirstIsRememberedSecondLeaves) {
   EXPECT_EXIT(exit_with_first_signal(), ::testing::ExitedWithCode(SIGTERM), "");
   EXPECT_EXIT(send_twice(), ::testing::ExitedWithCode(75), "");
+  EXPECT_EXIT(exit_zero_after_a_burst(), ::testing::ExitedWithCode(0), "");
   EXPECT_EXIT(send_after_restore(), ::testing::KilledBySignal(SIGTERM), "");
   EXPECT_EXIT(exit_zero_when_blocked(), ::testing::ExitedWithCode(0), "");
 }
 
-TEST(StopRequest, AsksTheMarginBeforeTheEnd) {
+TEST(StopSignalsDeathTest, TermLeavesWhenNothingMoves) {
+  using std::chrono::milliseconds;
+  EXPECT_EXIT(term_with_a_running_call(milliseconds(1)), ::testing::ExitedWithCode(75),
+              "no rank has moved for 1");
+  // A call as long has been seen before: it may yet come.
+  EXPECT_EXIT(term_with_a_running_call(milliseconds(5000)), ::testing::ExitedWithCode(0), "");
+}
+
+TEST(StopSource, KnowsTheEndOfTheTime) {
   const std::int64_t now = std::time(nullptr);
-  EXPECT_FALSE(StopRequest(stop_at(now + 100000)).asked());
-  EXPECT_TRUE(StopRequest(stop_at(now + 60)).asked());  // inside the default margin of 120 s
-  EXPECT_TRUE(StopRequest(stop_at(1)).asked());
+  EXPECT_NEAR(stop_source(stop_at(now + 1000)).seconds_left(), 1000, 30);
+  EXPECT_LT(stop_source(stop_at(1)).seconds_left(), 0);
+  EXPECT_EQ(stop_source(stop_at(1)).margin, 120);
+  ::unsetenv("SLURM_JOB_END_TIME");
+  EXPECT_TRUE(std::isinf(stop_source(Options(stop_options())).seconds_left()));
+  ::setenv("SLURM_JOB_END_TIME", std::to_string(now + 500).c_str(), 1);
+  EXPECT_NEAR(stop_source(Options(stop_options())).seconds_left(), 500, 30);
+  ::unsetenv("SLURM_JOB_END_TIME");
 }
 
 }  // namespace

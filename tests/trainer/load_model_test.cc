@@ -35,7 +35,7 @@ class LoadModel : public testing::Test {
                                             {"train.evaluate_every", "0"},
                                             {"train.steps", "4"}})
       options.set(key, value, "test");
-    train(ctx_, *comm_, Dataset::open(data), options, {}, [] { return false; });
+    train(ctx_, *comm_, Dataset::open(data), options, {}, {});
   }
   // "" or why not.
   std::string load(const std::string& data) {

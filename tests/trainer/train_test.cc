@@ -53,8 +53,7 @@ class Train : public testing::Test {
     const Options given = options(name, settings);
     with_ranks(ranks, [&](Communicator& comm) {
       Context ctx(Device::cpu, 1);
-      TrainResult own =
-          train(ctx, comm, Dataset::open(given.text("data")), given, {}, [] { return false; });
+      TrainResult own = train(ctx, comm, Dataset::open(given.text("data")), given, {}, {});
       if (comm.rank() == 0) result = own;
     });
     return result;
@@ -158,7 +157,8 @@ TEST_F(Train, AWishOfOneRankStopsAllAtTheSameStepWithACheckpoint) {
     Context ctx(Device::cpu, 1);
     int asked = 0;
     const auto wish = [&] { return comm.rank() == 1 && ++asked == 10; };
-    const TrainResult result = train(ctx, comm, Dataset::open(given.text("data")), given, {}, wish);
+    const TrainResult result =
+        train(ctx, comm, Dataset::open(given.text("data")), given, {}, StopSource{.asked = wish});
     EXPECT_EQ(result.outcome, TrainOutcome::stopped_resumable);
     steps[comm.rank()] = result.steps;
   });
@@ -182,10 +182,8 @@ TEST_F(Train, AStopFileInTheLastStepsDoesNotStopTheExtendedRun) {
   };
   const auto comm = make_null_communicator();
   Context ctx(Device::cpu, 1);
-  EXPECT_EQ(
-      train(ctx, *comm, Dataset::open(given.text("data")), given, observer, [] { return false; })
-          .outcome,
-      TrainOutcome::finished);
+  EXPECT_EQ(train(ctx, *comm, Dataset::open(given.text("data")), given, observer, {}).outcome,
+            TrainOutcome::finished);
   EXPECT_EQ(run(1, "late", {{"train.steps", "40"}}).outcome, TrainOutcome::finished);
 }
 

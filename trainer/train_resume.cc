@@ -1,0 +1,78 @@
+// How a training run begins: from its newest good checkpoint, or anew.
+#include "trainer/training_run.h"
+
+namespace seqrank {
+namespace {
+
+// What a resumed run may change without becoming another run.
+bool free_to_change(const std::string& key) {
+  static const char* const kFree[] = {"run",
+                                      "data",
+                                      "train.steps",
+                                      "train.epochs",
+                                      "train.log_every",
+                                      "train.save_every",
+                                      "train.keep",
+                                      "train.stop_at_step",
+                                      "train.tensorboard",
+                                      "train.patience",
+                                      "train.on_save_failure",
+                                      "train.fault",
+                                      "train.bucket_bytes",
+                                      "train.overlap"};
+  for (const char* free : kFree)
+    if (key == free) return true;
+  return false;
+}
+
+}  // namespace
+
+void TrainingRun::resume() {
+  const auto saved = checkpoints_.newest_good();
+  if (saved) {
+    std::vector<TensorTotal> totals;
+    for (const Parameter& p : parts_.parameters.parameters())
+      for (const char* part : {"/weight", "/m", "/v"})
+        totals.push_back({p.name + part, p.shape.numel()});
+    std::vector<std::string> keys;
+    for (const OptionSpec& spec : options_.specs())
+      if (!free_to_change(spec.key)) keys.push_back(spec.key);
+    const auto differences = checkpoints_.differences(saved->step, totals, state_, keys);
+    SR_CHECK(differences.empty(), ErrorKind::checkpoint,
+             "{}: its checkpoint is of another run; give another --run, or the same options: {}",
+             options_.text("run"), difference_text(differences));
+    auto pieces = parts_.optimiser->pieces();
+    checkpoints_.load(saved->step, pieces);
+    parts_.exchange->gather_values(ctx_);
+    const TrainingState now = state_;
+    state_ = *saved;
+    state_.config = now.config;
+    state_.item_fingerprint = now.item_fingerprint;
+    tell(fmt::format("resuming {} at step {} of {}", options_.text("run"), state_.step,
+                     parts_.total_steps));
+  } else {
+    start_anew();
+  }
+  first_step_ = absorbed_ = state_.step;
+  if (comm_.rank() == 0) {
+    if (!saved) folder_.write_config(options_);
+    const std::string lost = folder_.open_metrics(state_.metrics_bytes);
+    if (!lost.empty()) tell(lost);
+    if (options_.flag("train.tensorboard"))
+      folder_.open_events(state_.step, [this](const std::string& line) { tell(line); });
+  }
+  parts_.loader.seek(state_.step);
+}
+
+// Only where nothing was ever saved whole: what a damaged disk holds is for a person to judge.
+void TrainingRun::start_anew() {
+  const std::int64_t published = checkpoints_.published();
+  SR_CHECK(published == 0, ErrorKind::checkpoint,
+           "{}: none of its {} checkpoints is good; remove the folder, or give another --run",
+           options_.text("run"), published);
+  if (comm_.rank() == 0 && !checkpoint_steps(folder_.checkpoints()).empty())
+    tell(fmt::format("{}: no save in it was ever finished; training starts anew",
+                     options_.text("run")));
+}
+
+}  // namespace seqrank
