@@ -5,7 +5,6 @@
   train_runs_test.py PROGRAM CASE         runs one; exit 77 = skipped, with the reason
 """
 import glob
-import json
 import os
 import signal
 import subprocess
@@ -13,15 +12,11 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from training import SMALL, STOPPED_RESUMABLE, losses, make_data, sums
+
 SKIPPED = 77
-STOPPED_RESUMABLE = 75
 MPIRUN = ["mpirun", "-q", "--bind-to", "none", "--oversubscribe"]
-SMALL = ["--model.width=16", "--train.batch=16", "--train.log_every=1", "--train.evaluate_every=0"]
-
-
-def make_data(program, name="data.h5"):
-    subprocess.run([program, "synth", "--items=200", "--sequences=300", "--length=20",
-                    "--clusters=8", f"--output={name}"], check=True, stdout=subprocess.DEVNULL)
 
 
 def train_command(program, ranks, run, *more):
@@ -33,25 +28,6 @@ def train(program, ranks, run, *more, code=0):
     result = subprocess.run(train_command(program, ranks, run, *more), capture_output=True,
                             text=True, timeout=150)
     assert result.returncode == code, f"exit {result.returncode}, not {code}: {result.stderr}"
-
-
-def losses(run):
-    """By step; a step that is there twice is an error."""
-    result = {}
-    with open(f"{run}/metrics.jsonl", encoding="utf-8") as lines:
-        for line in map(json.loads, lines):
-            if "loss" in line:
-                assert line["step"] not in result, f"step {line['step']} twice"
-                result[line["step"]] = line["loss"]
-    return result
-
-
-def sums(run, step):
-    """What the checkpoint says of the bits of every weight and moment."""
-    with open(f"{run}/checkpoints/step-{step:08d}/manifest.json", encoding="utf-8") as text:
-        manifest = json.JSONDecoder().raw_decode(text.read())[0]
-    return sorted((p["name"], p["begin"], p["end"], p["xxh3"])
-                  for shard in manifest["shards"] for p in shard["pieces"])
 
 
 def equal_loss_on_1_2_and_4_ranks(program):
