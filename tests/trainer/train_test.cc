@@ -1,105 +1,13 @@
 // The whole training run on a small synthetic data set: the same loss on any number of ranks, exact
-// resume, stopping, early stopping, a fixed first loss curve.
-#include "trainer/train.h"
-
-#include <gtest/gtest.h>
-
+// resume, early stopping, a fixed first loss curve.
 #include <atomic>
 #include <cmath>
-#include <cstring>
-#include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "collective/thread.h"
 #include "data/dataset_writer.h"
-#include "data/synth.h"
-#include "tests/trainer/checkpoint_support.h"
-#include "trainer/training_parts.h"
+#include "tests/trainer/train_support.h"
 
 namespace seqrank {
 namespace {
-
-using Settings = std::map<std::string, std::string>;
-
-class Train : public testing::Test {
- protected:
-  Train() {
-    SynthOptions synth_options;
-    synth_options.output = data_;
-    synth_options.items = 60;
-    synth_options.sequences = 150;
-    synth_options.length = 12;
-    synth_options.clusters = 6;
-    synth(synth_options);
-  }
-
-  Options options(const std::string& run, const Settings& settings) {
-    Options result(train_options());
-    result.declare({{"model.name", OptionKind::text, "attention_rnn", "model"}});
-    result.declare(model_options("attention_rnn"));
-    Settings all = {{"run", temp_.path() + "/" + run},
-                    {"data", data_},
-                    {"model.width", "8"},
-                    {"train.batch", "10"},
-                    {"train.log_every", "1"},
-                    {"train.evaluate_every", "0"}};
-    for (const auto& [key, value] : settings) all[key] = value;
-    for (const auto& [key, value] : all) result.set(key, value, "test");
-    return result;
-  }
-
-  TrainResult run(int ranks, const std::string& name, const Settings& settings) {
-    TrainResult result;
-    const Options given = options(name, settings);
-    with_ranks(ranks, [&](Communicator& comm) {
-      Context ctx(Device::cpu, 1);
-      TrainResult own = train(ctx, comm, Dataset::open(given.text("data")), given, {}, {});
-      if (comm.rank() == 0) result = own;
-    });
-    return result;
-  }
-
-  // The training lines of metrics.jsonl.
-  std::vector<nlohmann::json> lines(const std::string& name) {
-    std::istringstream text(read_file(temp_.path() + "/" + name + "/metrics.jsonl"));
-    std::vector<nlohmann::json> result;
-    for (std::string line; std::getline(text, line);) {
-      auto json = nlohmann::json::parse(line);
-      if (json.contains("loss")) result.push_back(std::move(json));
-    }
-    return result;
-  }
-
-  std::vector<double> losses(const std::string& name) {
-    std::vector<double> result;
-    for (const auto& line : lines(name)) result.push_back(line["loss"]);
-    return result;
-  }
-
-  // Weights and moments of a checkpoint, read as one rank.
-  std::vector<float> state(const std::string& name, std::int64_t step) {
-    const auto comm = make_null_communicator();
-    CheckpointStore store(temp_.path() + "/" + name + "/checkpoints", *comm);
-    Context ctx(Device::cpu, 1);
-    ParameterStore parameters;
-    const Options given = options(name, {});
-    find_model("attention_rnn").make({given, 60, parameters});
-    std::vector<float> all;
-    for (const Parameter& p : parameters.parameters()) {
-      for (const char* part : {"/weight", "/m", "/v"}) {
-        const std::int64_t n = p.shape.numel();
-        std::vector<TensorPiece> piece = {{p.name + part, 0, n, n, ctx.empty(DType::f32, {n})}};
-        store.load(step, piece);
-        const auto values = piece[0].data.span<float>();
-        all.insert(all.end(), values.begin(), values.end());
-      }
-    }
-    return all;
-  }
-
-  Scratch temp_;
-  std::string data_ = temp_.path() + "/synth.h5";
-};
 
 TEST_F(Train, OneTwoAndFourRanksGiveTheSameLossFor200Steps) {
   for (int ranks : {1, 2, 4}) run(ranks, std::to_string(ranks), {{"train.steps", "200"}});
@@ -148,43 +56,6 @@ TEST_F(Train, ResumesOnAnotherNumberOfRanks) {
   const auto whole = losses("whole"), parts = losses("parts");
   ASSERT_EQ(whole.size(), parts.size());
   for (std::size_t i = 0; i < whole.size(); ++i) EXPECT_NEAR(parts[i] / whole[i], 1, 1e-5);
-}
-
-TEST_F(Train, AWishOfOneRankStopsAllAtTheSameStepWithACheckpoint) {
-  const Options given = options("wish", {{"train.steps", "100"}});
-  std::atomic<std::int64_t> steps[2];
-  with_ranks(2, [&](Communicator& comm) {
-    Context ctx(Device::cpu, 1);
-    int asked = 0;
-    const auto wish = [&] { return comm.rank() == 1 && ++asked == 10; };
-    const TrainResult result =
-        train(ctx, comm, Dataset::open(given.text("data")), given, {}, StopSource{.asked = wish});
-    EXPECT_EQ(result.outcome, TrainOutcome::stopped_resumable);
-    steps[comm.rank()] = result.steps;
-  });
-  EXPECT_EQ(steps[0], steps[1]);
-  EXPECT_EQ(steps[0], 10 + TrainStep::kKept - 1);
-  EXPECT_FALSE(state("wish", steps[0]).empty());
-}
-
-TEST_F(Train, StopFileStopsAndIsWithdrawn) {
-  std::filesystem::create_directories(temp_.path() + "/file");
-  write_file(temp_.path() + "/file/STOP", "");
-  EXPECT_EQ(run(1, "file", {{"train.steps", "50"}}).outcome, TrainOutcome::stopped_resumable);
-  EXPECT_EQ(run(1, "file", {{"train.steps", "50"}}).outcome, TrainOutcome::finished);
-}
-
-TEST_F(Train, AStopFileInTheLastStepsDoesNotStopTheExtendedRun) {
-  Options given = options("late", {{"train.steps", "20"}});
-  TrainObserver observer;
-  observer.progress = [&](const TrainObserver::Progress& progress) {
-    if (progress.step == 20) write_file(temp_.path() + "/late/STOP", "");
-  };
-  const auto comm = make_null_communicator();
-  Context ctx(Device::cpu, 1);
-  EXPECT_EQ(train(ctx, *comm, Dataset::open(given.text("data")), given, observer, {}).outcome,
-            TrainOutcome::finished);
-  EXPECT_EQ(run(1, "late", {{"train.steps", "40"}}).outcome, TrainOutcome::finished);
 }
 
 TEST_F(Train, ALastSaveThatFailsIsNoSuccess) {

@@ -1,0 +1,104 @@
+// Training runs of tests: a small synthetic data set, runs on thread ranks, and what they leave.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "collective/thread.h"
+#include "data/synth.h"
+#include "tests/trainer/checkpoint_support.h"
+#include "trainer/train.h"
+#include "trainer/training_parts.h"
+
+namespace seqrank {
+
+using Settings = std::map<std::string, std::string>;
+
+class Train : public testing::Test {
+ protected:
+  Train() {
+    SynthOptions synth_options;
+    synth_options.output = data_;
+    synth_options.items = 60;
+    synth_options.sequences = 150;
+    synth_options.length = 12;
+    synth_options.clusters = 6;
+    synth(synth_options);
+  }
+
+  Options options(const std::string& run, const Settings& settings) {
+    Options result(train_options());
+    result.declare({{"model.name", OptionKind::text, "attention_rnn", "model"}});
+    result.declare(model_options("attention_rnn"));
+    Settings all = {{"run", temp_.path() + "/" + run},
+                    {"data", data_},
+                    {"model.width", "8"},
+                    {"train.batch", "10"},
+                    {"train.log_every", "1"},
+                    {"train.evaluate_every", "0"}};
+    for (const auto& [key, value] : settings) all[key] = value;
+    for (const auto& [key, value] : all) result.set(key, value, "test");
+    return result;
+  }
+
+  TrainResult run(int ranks, const std::string& name, const Settings& settings) {
+    TrainResult result;
+    const Options given = options(name, settings);
+    with_ranks(ranks, [&](Communicator& comm) {
+      Context ctx(Device::cpu, 1);
+      TrainResult own = train(ctx, comm, Dataset::open(given.text("data")), given, {}, {});
+      if (comm.rank() == 0) result = own;
+    });
+    return result;
+  }
+
+  // The training lines of metrics.jsonl.
+  std::vector<nlohmann::json> lines(const std::string& name) {
+    std::istringstream text(read_file(temp_.path() + "/" + name + "/metrics.jsonl"));
+    std::vector<nlohmann::json> result;
+    for (std::string line; std::getline(text, line);) {
+      auto json = nlohmann::json::parse(line);
+      if (json.contains("loss")) result.push_back(std::move(json));
+    }
+    return result;
+  }
+
+  std::vector<double> losses(const std::string& name) {
+    std::vector<double> result;
+    for (const auto& line : lines(name)) result.push_back(line["loss"]);
+    return result;
+  }
+
+  // Weights and moments of a checkpoint, read as one rank.
+  std::vector<float> state(const std::string& name, std::int64_t step) {
+    const auto comm = make_null_communicator();
+    CheckpointStore store(temp_.path() + "/" + name + "/checkpoints", *comm);
+    Context ctx(Device::cpu, 1);
+    ParameterStore parameters;
+    const Options given = options(name, {});
+    find_model("attention_rnn").make({given, 60, parameters});
+    std::vector<float> all;
+    for (const Parameter& p : parameters.parameters()) {
+      for (const char* part : {"/weight", "/m", "/v"}) {
+        const std::int64_t n = p.shape.numel();
+        std::vector<TensorPiece> piece = {{p.name + part, 0, n, n, ctx.empty(DType::f32, {n})}};
+        store.load(step, piece);
+        const auto values = piece[0].data.span<float>();
+        all.insert(all.end(), values.begin(), values.end());
+      }
+    }
+    return all;
+  }
+
+  Scratch temp_;
+  std::string data_ = temp_.path() + "/synth.h5";
+};
+
+}  // namespace seqrank
