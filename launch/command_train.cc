@@ -132,8 +132,7 @@ int run(const Options& given, Communicator& comm) {
   TrainResult result;
   {
     Watcher watcher;  // ends its bar before the result is printed
-    result = train(ctx, comm, dataset, run_options, watcher.observer(),
-                   stop);
+    result = train(ctx, comm, dataset, run_options, watcher.observer(), stop);
   }
   if (comm.rank() == 0) {
     const std::string best = result.best_step < 0

@@ -20,6 +20,7 @@
 #include "launch/command_line.h"
 #include "launch/launcher.h"
 #include "launch/output.h"
+#include "launch/peers.h"
 #include "launch/report.h"
 #include "launch/stop_signals.h"
 #include "launch/version.h"
@@ -70,7 +71,8 @@ int run_command(const Command& command, const std::vector<std::string>& words, W
   } else {
     world = make_null_communicator();
   }
-  if (command.stops == Stops::polled) watch_calls(world->clock());
+  if (command.stops == Stops::polled)
+    watch_ranks(world->clock(), std::make_shared<LocalPeers>(LocalPeers::of(*world)));
   return command.run(invocation.options, *world);
 }
 
@@ -118,6 +120,7 @@ int fail(World& world, const std::string& message, int code) {
   }
   std::fputs(line.c_str(), stderr);
   std::fflush(stderr);
+  hush_peers();
   if (world && world->size() > 1) world->abort(message, code);
   return code;
 }

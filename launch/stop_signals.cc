@@ -3,6 +3,7 @@
 // with 2,000 signals a second, every time; gone when handlers have a stack of their own).
 #include "launch/stop_signals.h"
 
+#include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -14,7 +15,9 @@
 #include <mutex>
 #include <thread>
 
+#include "backend/check.h"
 #include "collective/communicator.h"
+#include "launch/peers.h"
 
 namespace seqrank {
 namespace {
@@ -29,8 +32,10 @@ std::atomic<int> received{0};
 static_assert(std::atomic<int>::is_always_lock_free, "a handler may not take a lock");
 
 std::atomic<std::int64_t> received_ns{0};  // when, by the steady clock
-std::mutex clock_mutex;
-std::shared_ptr<const CallClock> call_clock;
+std::mutex watch_mutex;
+std::shared_ptr<const CallClock> watched_calls;
+std::shared_ptr<const LocalPeers> watched_peers;
+std::atomic<bool> hushed{false};
 
 std::int64_t now_ns() {
   timespec now{};
@@ -49,25 +54,38 @@ void on_signal(int signal) {
 
 // Nanoseconds that the running call has stood still since TERM; 0 where it may yet come.
 std::int64_t stuck_ns() {
-  std::lock_guard lock(clock_mutex);
-  if (call_clock == nullptr || received != SIGTERM) return 0;
-  const std::int64_t since = call_clock->running_since_ns;
+  const std::int64_t since = watched_calls ? watched_calls->running_since_ns.load() : 0;
   if (since == 0) return 0;
   const std::int64_t stood = now_ns() - std::max(since, received_ns.load());
   const std::int64_t patience =
-      std::clamp(2 * call_clock->longest_ns.load(), kSecond, kMostPatience);
+      std::clamp(2 * watched_calls->longest_ns.load(), kSecond, kMostPatience);
   return stood > patience ? stood : 0;
+}
+
+void say(const std::string& why) {
+  std::fputs(("seqrank: TERM, and " + why + "; leaving with what was last saved\n").c_str(),
+             stderr);
+}
+
+// After a while in which the others can look round, too, before this process is the one that is
+// gone.
+[[noreturn]] void leave_after(const std::string& gone) {
+  if (watched_peers->first() && !hushed) say(gone);
+  ::usleep(300'000);
+  ::_exit(static_cast<int>(ErrorKind::peers));
 }
 
 // The life of the thread that takes the signals.
 void take_signals() {
   while (true) {
     ::usleep(100'000);  // a signal's handler runs meanwhile
+    if (received != SIGTERM) continue;
+    std::lock_guard lock(watch_mutex);
+    const std::string gone = watched_peers ? watched_peers->gone() : "";
+    if (!gone.empty()) leave_after(gone);
     if (const std::int64_t stuck = stuck_ns(); stuck > 0) {
-      std::fprintf(stderr,
-                   "seqrank: TERM, and no rank has moved for %.1f s: leaving with what was "
-                   "last saved\n",
-                   static_cast<double>(stuck) / kSecond);
+      if (!hushed)
+        say(fmt::format("no rank has moved for {:.1f} s", static_cast<double>(stuck) / kSecond));
       ::_exit(kStoppedResumable);
     }
   }
@@ -85,16 +103,24 @@ void handle(int signal, void (*handler)(int)) {
 
 void install_stop_handlers() {
   for (const int signal : kStops) handle(signal, on_signal);
+  handle(SIGUSR2, [](int) { hushed = true; });
   std::thread(take_signals).detach();  // ends with the process; it holds nothing
   sigset_t stops;
   ::sigemptyset(&stops);
   for (const int signal : kStops) ::sigaddset(&stops, signal);
+  ::sigaddset(&stops, SIGUSR2);
   ::pthread_sigmask(SIG_BLOCK, &stops, nullptr);
 }
 
-void watch_calls(std::shared_ptr<const CallClock> clock) {
-  std::lock_guard lock(clock_mutex);
-  call_clock = std::move(clock);
+void watch_ranks(std::shared_ptr<const CallClock> calls, std::shared_ptr<const LocalPeers> peers) {
+  std::lock_guard lock(watch_mutex);
+  watched_calls = std::move(calls);
+  watched_peers = std::move(peers);
+}
+
+void hush_peers() {
+  std::lock_guard lock(watch_mutex);
+  if (watched_peers) watched_peers->hush();
 }
 
 int stop_signal() {

@@ -12,6 +12,7 @@
 #include <ctime>
 
 #include "collective/communicator.h"
+#include "launch/peers.h"
 #include "launch/stop_request.h"
 
 namespace seqrank {
@@ -65,11 +66,21 @@ void term_with_a_running_call(std::chrono::nanoseconds longest) {
   auto clock = std::make_shared<CallClock>();
   clock->running_since_ns = std::chrono::steady_clock::now().time_since_epoch().count();
   clock->longest_ns = longest.count();
-  watch_calls(clock);
+  watch_ranks(clock, {});
   install_stop_handlers();
   send(SIGTERM);
   ::usleep(1'500'000);
   std::_Exit(0);
+}
+
+void term_when_a_rank_is_gone() {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);  // never waited for
+  const std::vector<LocalPeers::Peer> peers = {{1, ::getpid()}, {3, child}};
+  watch_ranks(nullptr, std::make_shared<LocalPeers>(0, "here", peers));
+  install_stop_handlers();
+  send(SIGTERM);
+  while (true) ::pause();
 }
 
 void send_after_restore() {
@@ -103,6 +114,11 @@ TEST(StopSignalsDeathTest, TermLeavesWhenNothingMoves) {
               "no rank has moved for 1");
   // A call as long has been seen before: it may yet come.
   EXPECT_EXIT(term_with_a_running_call(milliseconds(5000)), ::testing::ExitedWithCode(0), "");
+}
+
+TEST(StopSignalsDeathTest, TermLeavesWhenARankIsGone) {
+  EXPECT_EXIT(term_when_a_rank_is_gone(), ::testing::ExitedWithCode(5),
+              "rank 3 \\(process [0-9]+ on here\\) is gone");
 }
 
 TEST(StopSource, KnowsTheEndOfTheTime) {
