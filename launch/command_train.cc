@@ -60,10 +60,13 @@ class Watcher {
     TrainObserver observer;
     observer.progress = [this](const TrainObserver::Progress& now) {
       if (bar_ == nullptr) bar_ = std::make_unique<Progress>("training", "steps", now.steps);
-      const std::string epoch =
-          now.epochs > 0 ? fmt::format("epoch {} of {}  ", now.epoch, now.epochs) : "";
-      bar_->update(now.step, fmt::format("{}loss {:.4f}  {} events/s", epoch, now.loss,
-                                         with_commas(static_cast<std::int64_t>(now.events_per_s))));
+      bar_->update(now.step, [&now] {
+        std::vector<std::string> notes = {
+            fmt::format("loss {:.4f}", now.loss),
+            fmt::format("{} events/s", with_commas(static_cast<std::int64_t>(now.events_per_s)))};
+        if (now.epochs > 0) notes.push_back(fmt::format("epoch {} of {}", now.epoch, now.epochs));
+        return notes;
+      });
     };
     observer.message = [this](const std::string& line) {
       if (bar_ != nullptr) {

@@ -54,6 +54,8 @@ TrainingRun::TrainingRun(Context& ctx, Communicator& comm, const Dataset& datase
   state_.dataset_fingerprint = dataset_.fingerprint();
   state_.item_fingerprint = dataset_.item_fingerprint();
   state_.config = as_map(options);
+  seen_.steps = parts_.total_steps;
+  seen_.epochs = options.integer("train.steps") > 0 ? 0 : options.integer("train.epochs");
 }
 
 TrainResult TrainingRun::run() {
@@ -107,6 +109,7 @@ TrainOutcome TrainingRun::train_steps() {
     const bool last = state_.step == parts_.total_steps;
     const bool asked = stop_agreed(state_.step);
     if (state_.step % log_every == 0 || last) log_step(batch);
+    show_progress();
     state_.evaluation_due = evaluation_due_at(state_.step);
     const bool evaluated = state_.evaluation_due && !asked && evaluate_epoch();
     const bool stop = asked || state_.evaluation_due || state_.step == stop_at;
@@ -141,6 +144,7 @@ void TrainingRun::absorb(std::int64_t step) {
   for (; absorbed_ < step; ++absorbed_) {
     const StepSummary summary = parts_.step->summary(absorbed_);
     stop_seen_ = stop_seen_ || summary.stop;
+    seen_.loss = summary.loss;
     if (std::isfinite(summary.grad_norm)) continue;
     ++state_.skipped_steps;
     tell(
@@ -150,6 +154,10 @@ void TrainingRun::absorb(std::int64_t step) {
   }
 }
 
+std::int64_t TrainingRun::epoch() const {
+  return (state_.step - 1) / parts_.loader.steps_per_epoch() + 1;
+}
+
 void TrainingRun::log_step(const Batch& batch) {
   const StepSummary summary = parts_.step->summary(state_.step - 1);
   const double seconds = step_seconds_ - logged_seconds_;
@@ -157,17 +165,21 @@ void TrainingRun::log_step(const Batch& batch) {
       seconds > 0 ? static_cast<double>(events_ - logged_events_) / seconds : 0;
   logged_seconds_ = step_seconds_;
   logged_events_ = events_;
+  seen_.loss = summary.loss;
+  seen_.events_per_s = events_per_s;
   if (comm_.rank() != 0) return;
-  const std::int64_t epoch = (state_.step - 1) / parts_.loader.steps_per_epoch() + 1;
-  folder_.append_step({state_.step, epoch, summary.loss, parts_.schedule.rate(state_.step - 1),
+  folder_.append_step({state_.step, epoch(), summary.loss, parts_.schedule.rate(state_.step - 1),
                        summary.grad_norm, batch.global_events, events_per_s, started_.seconds()});
-  if (!observer_.progress) return;
-  const std::int64_t epochs =
-      options_.integer("train.steps") > 0 ? 0 : options_.integer("train.epochs");
-  const double seconds_left = step_seconds_ / static_cast<double>(state_.step - first_step_) *
-                              static_cast<double>(parts_.total_steps - state_.step);
-  observer_.progress(
-      {state_.step, parts_.total_steps, epoch, epochs, summary.loss, events_per_s, seconds_left});
+}
+
+// After every step: whoever watches decides how often to look.
+void TrainingRun::show_progress() {
+  const bool loss_is_known = absorbed_ > first_step_ || logged_events_ > 0;
+  if (comm_.rank() != 0 || !observer_.progress || !loss_is_known) return;
+  if (logged_events_ == 0) seen_.events_per_s = static_cast<double>(events_) / step_seconds_;
+  seen_.step = state_.step;
+  seen_.epoch = epoch();
+  observer_.progress(seen_);
 }
 
 // False where a stop was wished for before it was done; it stays due, and nothing has changed.

@@ -20,11 +20,10 @@ struct TrainObserver {
     std::int64_t steps = 0;   // of the whole run
     std::int64_t epoch = 0;   // from 1
     std::int64_t epochs = 0;  // 0: the run is counted in steps
-    double loss = 0;
+    double loss = 0;          // of one of the last steps
     double events_per_s = 0;
-    double seconds_left = 0;
   };
-  std::function<void(const Progress&)> progress;
+  std::function<void(const Progress&)> progress;    // after every step
   std::function<void(const std::string&)> message;  // one line
 };
 

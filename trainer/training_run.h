@@ -27,6 +27,8 @@ class TrainingRun {
   bool evaluation_due_at(std::int64_t step) const;
   void absorb(std::int64_t step);
   void log_step(const Batch& batch);
+  void show_progress();
+  std::int64_t epoch() const;  // of the last step, from 1
   bool evaluate_epoch();
   void save();
   double save_seconds() const;
@@ -56,6 +58,7 @@ class TrainingRun {
   std::int64_t events_ = 0;      // trained on by all ranks, this process
   double logged_seconds_ = 0;    // step_seconds_ and events_ at the last log line
   std::int64_t logged_events_ = 0;
+  TrainObserver::Progress seen_;  // the newest that is known without waiting
   Stopwatch started_;
 };
 
