@@ -78,7 +78,7 @@ def train(program, *more):
 
 
 def killed_and_resumed(program):
-    """A run killed well after its last checkpoint, then finished. Gives the last step that it wrote of."""
+    """A run killed well after its last checkpoint, then finished. Gives the step it got to."""
     train(program, "--train.steps=40")
     process = subprocess.Popen(train_command(program, "--train.steps=1000000"),
                                stderr=subprocess.DEVNULL)
@@ -93,14 +93,19 @@ def killed_and_resumed(program):
     return last
 
 
-def tensorboard_scalars(run):
-    """{tag: {step: value}} as TensorBoard reads them."""
+def reader_of_tensorboard():
     try:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     except ImportError:
         print("skipped: Python has no tensorboard (pip install tensorboard)")
         sys.exit(SKIPPED)
-    accumulator = EventAccumulator(run, size_guidance={"scalars": 0}, purge_orphaned_data=True)
+    return EventAccumulator
+
+
+def tensorboard_scalars(run):
+    """{tag: {step: value}} as TensorBoard reads them."""
+    accumulator = reader_of_tensorboard()(run, size_guidance={"scalars": 0},
+                                          purge_orphaned_data=True)
     accumulator.Reload()
     result = {}
     for tag in accumulator.Tags()["scalars"]:
@@ -111,7 +116,7 @@ def tensorboard_scalars(run):
 
 
 def torn_copies(folder):
-    """A run of 3 steps, and its file cut at every byte of the last record: (folder, events left)."""
+    """In `folder` the events of a run, cut at every byte of the last record: what is left whole."""
     path, = event_paths("run")
     with open(path, "rb") as file:
         data = file.read()
@@ -146,11 +151,13 @@ def killed_and_resumed_run_shows_each_step_once(program):
 
 
 def tensorboard_reads_the_same(program):
+    reader_of_tensorboard()
     train(program, "--train.steps=60")
     assert tensorboard_scalars("run") == expected("run")
 
 
 def tensorboard_forgets_what_a_killed_run_wrote(program):
+    reader_of_tensorboard()
     killed_and_resumed(program)
     assert tensorboard_scalars("run") == expected("run")
 
@@ -162,6 +169,7 @@ def torn_last_record_is_passed_over(program):
 
 
 def tensorboard_passes_over_a_torn_last_record(program):
+    reader_of_tensorboard()
     train(program, "--train.steps=3", "--train.evaluate_every=0")
     for left in torn_copies("torn"):
         assert len(tensorboard_scalars("torn")["train/loss"]) == left - 2
