@@ -11,8 +11,8 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 
+#include "collective/mpi_direct.h"
 #include "collective/mpi_ring.h"
 #include "collective/mpi_wait.h"
 #include "collective/transport.h"
@@ -27,7 +27,6 @@ constexpr bool kCompareCalls = true;  // one small message more a call
 #endif
 
 constexpr std::int64_t kDirectTotal = 1 << 20;  // bytes a rank receives in a direct all_reduce
-constexpr int kExchangeTag = 1000;              // beyond those of the ring's lanes
 constexpr unsigned kAbortSeconds = 5;
 
 MPI_Datatype mpi_type(DType type) {
@@ -79,7 +78,8 @@ class MpiTransport final : public Transport {
         comm_(comm),
         limits_(limits),
         waiter_(comm, limits.patience),
-        ring_(comm, waiter_, limits.message_bytes) {}
+        ring_(comm, waiter_, limits.message_bytes),
+        direct_(comm, waiter_, limits.most_elements) {}
 
   void agree(const Call& call) override {
     waiter_.begin(call);
@@ -95,8 +95,8 @@ class MpiTransport final : public Transport {
   }
 
   void all_reduce(const Call& call, Tensor x, Reduce op) override {
-    if (direct(call)) {
-      exchange_all(call, x, op);
+    if (is_direct(call)) {
+      direct_.all_reduce(call, x, op);
     } else {
       ring_.reduce_scatter(call, x, op);
       ring_.all_gather(call, x);
@@ -110,45 +110,18 @@ class MpiTransport final : public Transport {
   void all_gather(const Call& call, Tensor x) override { ring_.all_gather(call, x); }
 
   void broadcast(const Call& call, Tensor x, int root) override {
-    broadcast_range(call, x, {0, call.count}, root);
+    for (std::int64_t first = 0; first < call.count; first += limits_.most_elements) {
+      const int n = static_cast<int>(std::min(limits_.most_elements, call.count - first));
+      MPI_Request request;
+      check_mpi(MPI_Ibcast(at(x, first), n, mpi_type(x.dtype()), root, comm_, &request), call);
+      waiter_.one(request);
+    }
   }
 
-  // Messages to and from every rank with a count, all at once. MPI_Alltoallv would limit the sum of
-  // the counts to int, and makes size() messages even when few are needed.
   void all_to_all_v(const Call& call, Tensor received, std::span<const std::int64_t> receive_counts,
                     Tensor sent, std::span<const std::int64_t> send_counts) override {
     if (kCompareCalls) compare_counts(call, receive_counts, send_counts);
-    // Before anything is posted: an error must not leave MPI writing to memory that goes away.
-    SR_CHECK(receive_counts[rank()] == send_counts[rank()], ErrorKind::peers,
-             "{}: rank {} sends itself {} elements and expects {}", call.str(), rank(),
-             send_counts[rank()], receive_counts[rank()]);
-    std::vector<MPI_Request> requests;
-    std::vector<int> expected;
-    std::int64_t to_self = 0, from_self = 0;
-    std::int64_t begin = 0;
-    for (int r = 0; r < size(); begin += receive_counts[r++]) {
-      if (r == rank()) to_self = begin;
-      if (r == rank()) continue;
-      for_chunks(begin, receive_counts[r], [&](std::int64_t first, int n) {
-        check_mpi(MPI_Irecv(at(received, first), n, mpi_type(received.dtype()), r, kExchangeTag,
-                            comm_, &requests.emplace_back()),
-                  call);
-        expected.push_back(n);
-      });
-    }
-    begin = 0;
-    for (int r = 0; r < size(); begin += send_counts[r++]) {
-      if (r == rank()) from_self = begin;
-      if (r == rank()) continue;
-      for_chunks(begin, send_counts[r], [&](std::int64_t first, int n) {
-        check_mpi(MPI_Isend(at(sent, first), n, mpi_type(sent.dtype()), r, kExchangeTag, comm_,
-                            &requests.emplace_back()),
-                  call);
-      });
-    }
-    std::memcpy(at(received, to_self), at(sent, from_self),
-                send_counts[rank()] * dtype_size(sent.dtype()));
-    finish(call, received.dtype(), requests, expected);
+    direct_.all_to_all_v(call, received, receive_counts, sent, send_counts);
   }
 
   void barrier(const Call& call) override {
@@ -174,7 +147,7 @@ class MpiTransport final : public Transport {
   std::string algorithm(const Call& call) const override {
     switch (call.operation) {
       case Operation::all_reduce:
-        return direct(call) ? "direct" : "ring reduce-scatter, ring all-gather";
+        return is_direct(call) ? "direct" : "ring reduce-scatter, ring all-gather";
       case Operation::reduce_scatter:
       case Operation::all_gather:
         return "ring";
@@ -206,45 +179,8 @@ class MpiTransport final : public Transport {
 
  private:
   // One latency, but size() - 1 messages.
-  bool direct(const Call& call) const {
+  bool is_direct(const Call& call) const {
     return call.bytes() <= limits_.direct_bytes && call.bytes() * size() <= kDirectTotal;
-  }
-
-  // Everyone's x to everyone, added in the order of ranks: the same bits on all.
-  void exchange_all(const Call& call, Tensor& x, Reduce op) {
-    const std::int64_t bytes = call.bytes();
-    received_.resize(static_cast<std::size_t>(bytes * size()));
-    std::vector<MPI_Request> requests;
-    for (int i = 1; i < size(); ++i) {
-      const int from = (rank() + size() - i) % size();
-      check_mpi(MPI_Irecv(received_.data() + from * bytes, static_cast<int>(bytes), MPI_BYTE, from,
-                          kExchangeTag, comm_, &requests.emplace_back()),
-                call);
-    }
-    for (int i = 1; i < size(); ++i)
-      check_mpi(MPI_Isend(x.raw(), static_cast<int>(bytes), MPI_BYTE, (rank() + i) % size(),
-                          kExchangeTag, comm_, &requests.emplace_back()),
-                call);
-    waiter_.all(requests);
-    std::memcpy(received_.data() + rank() * bytes, x.raw(), bytes);
-    std::memcpy(x.raw(), received_.data(), bytes);
-    for (int r = 1; r < size(); ++r)
-      combine(x.dtype(), at(x, 0), received_.data() + r * bytes, call.count, op);
-  }
-
-  template <class F>
-  void for_chunks(std::int64_t begin, std::int64_t count, F&& f) const {
-    const std::int64_t end = begin + count;
-    for (std::int64_t first = begin; first < end; first += limits_.most_elements)
-      f(first, static_cast<int>(std::min(limits_.most_elements, end - first)));
-  }
-
-  void broadcast_range(const Call& call, Tensor& x, Communicator::Range range, int root) {
-    for_chunks(range.begin, range.end - range.begin, [&](std::int64_t first, int n) {
-      MPI_Request request;
-      check_mpi(MPI_Ibcast(at(x, first), n, mpi_type(x.dtype()), root, comm_, &request), call);
-      waiter_.one(request);
-    });
   }
 
   void compare_counts(const Call& call, std::span<const std::int64_t> receive_counts,
@@ -255,32 +191,17 @@ class MpiTransport final : public Transport {
                             comm_, &request),
               call);
     waiter_.one(request);
-    for (int r = 0; r < size(); ++r) check_expected(call, r, coming[r], receive_counts[r]);
-  }
-
-  void check_expected(const Call& call, int from, std::int64_t sent, std::int64_t expected) const {
-    SR_CHECK(sent == expected, ErrorKind::peers,
-             "{}: rank {} sends {} elements to rank {}, which expects {}", call.str(), from, sent,
-             rank(), expected);
-  }
-
-  // The first expected.size() requests are receives.
-  void finish(const Call& call, DType type, std::vector<MPI_Request>& requests,
-              std::span<const int> expected) {
-    std::vector<MPI_Status> statuses(requests.size());
-    waiter_.all(requests, statuses);
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      int n = 0;
-      check_mpi(MPI_Get_count(&statuses[i], mpi_type(type), &n), call);
-      check_expected(call, statuses[i].MPI_SOURCE, n, expected[i]);
-    }
+    for (int r = 0; r < size(); ++r)
+      SR_CHECK(coming[r] == receive_counts[r], ErrorKind::peers,
+               "{}: rank {} sends {} elements to rank {}, which expects {}", call.str(), r,
+               coming[r], rank(), receive_counts[r]);
   }
 
   MPI_Comm comm_;
   MpiLimits limits_;
   MpiWaiter waiter_;
   MpiRing ring_;
-  std::vector<std::byte> received_;  // of exchange_all, kept
+  MpiDirect direct_;
 };
 
 std::shared_ptr<Transport> initialise(MpiLimits limits) {
