@@ -7,6 +7,7 @@
 #include "backend/ops/dropout.h"
 #include "backend/ops/matmul.h"
 #include "backend/ops/optimiser.h"
+#include "backend/ops/unique_rows.h"
 
 namespace seqrank::cpu {
 
@@ -19,6 +20,7 @@ void linear_backward(Context& ctx, Tensor& dx_NK, Tensor& dw_MK, Tensor& db_M, c
 
 void gather_rows(Context& ctx, Tensor& y_ND, const Tensor& table_VD, const Tensor& id_N);
 void scatter_add_rows(Context& ctx, Tensor& table_VD, const Tensor& id_N, const Tensor& y_ND);
+void sum_rows(Context& ctx, Tensor& sum_UD, const Tensor& x_ND, const UniqueRows& rows);
 
 void activate(Context& ctx, Activation f, Tensor& y, const Tensor& x);
 void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy, const Tensor& y);

@@ -1,0 +1,107 @@
+// Ids sorted with their events, and the sums over the events of an id: the gradient of looking the
+// unique rows up; the same bits whatever the number of threads.
+#include "backend/ops/unique_rows.h"
+
+#include <gmock/gmock.h>
+
+#include "backend/ops/embedding.h"
+#include "tests/support/op_case.h"
+
+namespace seqrank {
+namespace {
+
+using testing::ElementsAre;
+using testing::ElementsAreArray;
+
+TEST(UniqueRows, SortsIdsAndKeepsTheOrderOfTheirEvents) {
+  Arena arena;
+  const std::vector<std::int32_t> ids = {7, 2, 7, 0, 2, 7, 2147483647};
+  const UniqueRows rows = unique_rows(arena, ids);
+  EXPECT_THAT(rows.id_U.span<std::int32_t>(), ElementsAre(0, 2, 7, 2147483647));
+  EXPECT_THAT(rows.place_N.span<std::int32_t>(), ElementsAre(2, 1, 2, 0, 1, 2, 3));
+  EXPECT_THAT(rows.order_N.span<std::int32_t>(), ElementsAre(3, 1, 4, 0, 2, 5, 6));
+  EXPECT_THAT(rows.offset_U1.span<std::int32_t>(), ElementsAre(0, 1, 3, 6, 7));
+}
+
+TEST(UniqueRows, NoIdsAreNoRows) {
+  Arena arena;
+  const UniqueRows rows = unique_rows(arena, {});
+  EXPECT_EQ(rows.id_U.numel(), 0);
+  EXPECT_EQ(rows.place_N.numel(), 0);
+  EXPECT_THAT(rows.offset_U1.span<std::int32_t>(), ElementsAre(0));
+}
+
+// In the order of the sum that is promised, which fp32 shows.
+TEST(UniqueRows, SumsInRisingOrderOfEvents) {
+  Context ctx(Device::cpu, 1);
+  const std::vector<std::int32_t> ids = {5, 1, 5, 5};
+  const UniqueRows rows = unique_rows(ctx.arena(), ids);
+  Tensor x_ND = ctx.empty(DType::f32, {4, 1}), sum_UD = ctx.empty(DType::f32, {2, 1});
+  set_values(x_ND, {1e8, 3, -1e8, 1});
+  sum_rows(ctx, sum_UD, x_ND, rows);
+  EXPECT_THAT(get_values(sum_UD), ElementsAreArray({3.0, 1.0}));
+}
+
+constexpr std::int64_t kSizes[][3] = {{1, 1, 1}, {7, 3, 5}, {2000, 11, 33},
+                                      {0, 4, 3}, {6, 5, 0}, {5000, 3, 16}};
+
+SEQRANK_OP_TEST(UniqueRows, MatchesReference) {
+  for (const auto& size : kSizes) {
+    const std::int64_t n = size[0], below = size[1], d = size[2];
+    OpCase c(fmt::format("n={} ids below {} d={}", n, below, d), device);
+    c.input("row", {below, d}).integers("id", {n}, below).output("y", {n, d});
+    c.reference([=](Values& v) {
+      const auto &row = v["row"], &id = v["id"];
+      auto& y = v["y"];
+      for (std::int64_t i = 0; i < n; ++i)
+        for (std::int64_t j = 0; j < d; ++j)
+          y[i * d + j] = row[static_cast<std::int64_t>(id[i]) * d + j];
+    });
+    c.reference_backward([=](Values& v) {
+      const auto &dy = v["dy"], &id = v["id"];
+      auto& drow = v["drow"];
+      for (std::int64_t i = 0; i < n; ++i)
+        for (std::int64_t j = 0; j < d; ++j)
+          drow[static_cast<std::int64_t>(id[i]) * d + j] += dy[i * d + j];
+    });
+    c.run("gathered by place, summed by row", [=](Context& ctx, Tensors& t) {
+      const UniqueRows rows = unique_rows(ctx.arena(), t["id"].span<std::int32_t>());
+      const std::int64_t u = rows.id_U.dim(0);
+      Tensor row_UD = ctx.empty(DType::f32, {u, d}), drow_UD = ctx.empty(DType::f32, {u, d});
+      gather_rows(ctx, row_UD, t["row"], rows.id_U);
+      gather_rows(ctx, t["y"], row_UD, rows.place_N);
+      sum_rows(ctx, drow_UD, t["dy"], rows);
+      set_values(t["drow"], std::vector<double>(below * d, 0.0));
+      scatter_add_rows(ctx, t["drow"], rows.id_U, drow_UD);
+    });
+    c.check();
+  }
+}
+
+std::vector<double> summed(int threads) {
+  const std::int64_t n = 4000, d = 24;
+  Context ctx(Device::cpu, threads);
+  std::vector<std::int32_t> ids(n);
+  for (std::int64_t i = 0; i < n; ++i)  // half of all events are of one id
+    ids[i] = i % 2 == 0 ? 3 : static_cast<std::int32_t>(i * i % 37);
+  const UniqueRows rows = unique_rows(ctx.arena(), ids);
+  Tensor x = ctx.empty(DType::f32, {n, d});
+  Tensor sum = ctx.empty(DType::f32, {rows.id_U.dim(0), d});
+  std::vector<double> values(n * d);
+  for (std::int64_t i = 0; i < n * d; ++i) values[i] = 1.0 / (i % 1013 + 1);
+  set_values(x, values);
+  sum_rows(ctx, sum, x, rows);
+  return get_values(sum);
+}
+
+TEST(UniqueRows, SumsHaveTheSameBitsAtAnyThreadCount) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "ThreadSanitizer cannot see OpenMP's own barriers";
+#endif
+  const std::vector<double> one = summed(1);
+  EXPECT_EQ(one, summed(2));
+  EXPECT_EQ(one, summed(3));
+}
+
+}  // namespace
+}  // namespace seqrank
