@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "backend/tensor.h"
+#include "backend/ops/unique_rows.h"
 
 namespace seqrank {
 
@@ -13,12 +13,13 @@ struct Batch {
   std::int64_t sequences = 0;  // B, this rank; may be zero
   std::int64_t events = 0;     // N, this rank
 
-  Tensor item_N;        // i32, dense item ids, 0 = the most frequent
-  Tensor target_N;      // i32, the item that follows; absent when there is nothing to predict
-  Tensor offset_B1;     // i32, first event of each sequence, then N
-  Tensor time_order_N;  // i32, time-major order, sequences by falling length: place -> event
-  Tensor last_B;        // i32, the last event of each sequence
-  Tensor place_B;       // i64, epoch * samples + place in the epoch's order; key of random numbers
+  Tensor item_N;         // i32, dense item ids, 0 = the most frequent
+  Tensor target_N;       // i32, the item that follows; absent when there is nothing to predict
+  UniqueRows item_rows;  // of item_N; absent likewise
+  Tensor offset_B1;      // i32, first event of each sequence, then N
+  Tensor time_order_N;   // i32, time-major order, sequences by falling length: place -> event
+  Tensor last_B;         // i32, the last event of each sequence
+  Tensor place_B;        // i64, epoch * samples + place in the epoch's order; key of random numbers
 
   std::vector<std::int32_t> sequences_at_T;  // sequences that still have an event at step t
   std::vector<std::int64_t> sequence_B;      // which sequence of the data set each one is

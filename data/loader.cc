@@ -83,6 +83,7 @@ Batch TrainLoader::Impl::make(std::int64_t step) const {
   }
   Batch batch = pack_inputs(dataset, arena, mine);
   batch.target_N = pack_targets(dataset, arena, mine);
+  batch.item_rows = unique_rows(arena, batch.item_N.span<std::int32_t>());
   std::copy(places.begin(), places.end(), batch.place_B.span<std::int64_t>().begin());
   batch.global_events = global_events;
   batch.global_targets = global_events;  // every input has an event that follows it

@@ -41,8 +41,8 @@ class TrainingWindows {
 };
 
 // Everything of a Batch that follows from its windows: inputs, offsets, order, last events.
-// place_B is left to the caller; target_N and the global counts are, too. Tensors are in host
-// memory (the arena's), tag batch.
+// place_B is left to the caller; target_N, item_rows and the global counts are, too. Tensors are in
+// host memory (the arena's), tag batch.
 Batch pack_inputs(const Dataset& dataset, Arena& arena, std::span<const Window> windows);
 // The events that follow each input, which must be in the file and in the same sequence. i32 [N]
 Tensor pack_targets(const Dataset& dataset, Arena& arena, std::span<const Window> windows);

@@ -71,6 +71,12 @@ void expect_consistent(const Batch& batch) {
   for (std::int32_t b = 0; b < batch.sequences; ++b)
     EXPECT_EQ(batch.last_B.span<std::int32_t>()[b], offset[b + 1] - 1);
   EXPECT_EQ(batch.sequence_B.size(), static_cast<std::size_t>(batch.sequences));
+  if (!batch.target_N) return;
+  const auto items = values<std::int32_t>(batch.item_N);
+  const UniqueRows& rows = batch.item_rows;
+  ASSERT_EQ(rows.place_N.numel(), batch.events);
+  for (std::size_t n = 0; n < items.size(); ++n)
+    EXPECT_EQ(rows.id_U.span<std::int32_t>()[rows.place_N.span<std::int32_t>()[n]], items[n]);
 }
 
 TEST(TrainLoader, CutsWindowsFromTheEnd) {

@@ -46,6 +46,7 @@ Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
   batch.events = static_cast<std::int64_t>(items.size());
   batch.item_N = tensor_of(ctx, items);
   batch.target_N = tensor_of(ctx, targets);
+  batch.item_rows = unique_rows(ctx.arena(), items);
   batch.offset_B1 = tensor_of(ctx, offset);
   batch.time_order_N = tensor_of(ctx, order);
   batch.last_B = tensor_of(ctx, last);
