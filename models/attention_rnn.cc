@@ -91,7 +91,7 @@ class AttentionRnn final : public TrainedModel {
   }
 
   Var encode(Tape& tape, const Batch& batch) {
-    Var h_ND = nn::dropout(tape, items_.lookup(tape, batch.item_N), dropout_, batch);
+    Var h_ND = nn::dropout(tape, items_.lookup(tape, batch), dropout_, batch);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       if (i > 0) h_ND = nn::dropout(tape, h_ND, dropout_, batch);
       h_ND = nn::recurrence(tape, cell_, h_ND, layers_[i], batch);

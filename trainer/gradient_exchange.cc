@@ -5,16 +5,22 @@
 
 namespace seqrank {
 
-GradientExchange::GradientExchange(ParameterStore& store, Communicator& comm,
+GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, Communicator& comm,
                                    const ExchangeOptions& options)
-    : store_(store), comm_(comm), overlap_(options.overlap) {
+    : ctx_(ctx),
+      store_(store),
+      comm_(comm),
+      overlap_(options.overlap),
+      rows_(ctx, comm, options.overlap) {
+  bool alone = true;  // whether the last bucket takes no more parameters
   for (const Parameter& p : store.parameters()) {
-    const bool full = buckets_.empty() ||
-                      4 * (buckets_.back().end - buckets_.back().begin) >= options.bucket_bytes ||
-                      4 * p.shape.numel() >= options.bucket_bytes;
-    if (full) buckets_.push_back({p.offset, p.offset, {}, 0, 0, {}, {}});
-    buckets_.back().end = p.offset + p.shape.numel();
-    ++buckets_.back().parameters;
+    const bool by_rows = p.access != Access::whole;
+    if (alone || by_rows || 4 * p.extent >= options.bucket_bytes)
+      buckets_.push_back({p.offset, p.offset, {}, 0, 0, {}, {}});
+    Bucket& bucket = buckets_.back();
+    bucket.end = p.offset + p.extent;
+    if (p.access != Access::rows) ++bucket.parameters;
+    alone = by_rows || 4 * (bucket.end - bucket.begin) >= options.bucket_bytes;
     bucket_of_.push_back(static_cast<int>(buckets_.size()) - 1);
   }
   for (Bucket& bucket : buckets_) {
@@ -25,35 +31,44 @@ GradientExchange::GradientExchange(ParameterStore& store, Communicator& comm,
   }
 }
 
-void GradientExchange::begin(Context& ctx) {
-  fill(ctx, store_.gradients(), 0);
+void GradientExchange::begin() {
+  fill(ctx_, store_.gradients(), 0);
   for (Bucket& bucket : buckets_) bucket.pending = bucket.parameters;
   next_ = static_cast<int>(buckets_.size()) - 1;
 }
 
-void GradientExchange::complete(Context& ctx, const Parameter& p) {
+TapeHooks GradientExchange::hooks() {
+  return {.complete = [this](Parameter& p) { complete(p); },
+          .fetch_rows = [this](Parameter& table_VD,
+                               const Tensor& id_U) { return rows_.fetch(table_VD, id_U); }};
+}
+
+void GradientExchange::complete(const Parameter& p) {
+  SR_ASSERT(p.access != Access::rows, "{}: a dense gradient of what is read by rows", p.name);
   --buckets_[bucket_of_[p.index]].pending;
-  send_ready(ctx);
+  send_ready();
 }
 
-void GradientExchange::finish(Context& ctx) {
+void GradientExchange::finish() {
   for (Bucket& bucket : buckets_) bucket.pending = 0;  // parameters that the loss did not use
-  send_ready(ctx);
-  ctx.compute().wait(comm_.stream().record());
+  send_ready();
+  ctx_.compute().wait(comm_.stream().record());
+  rows_.add_given_back();
 }
 
-void GradientExchange::send_ready(Context& ctx) {
+void GradientExchange::send_ready() {
   for (; next_ >= 0 && buckets_[next_].pending == 0; --next_) {
-    comm_.stream().wait(ctx.compute().record());
+    if (buckets_[next_].parameters == 0) continue;
+    comm_.stream().wait(ctx_.compute().record());
     comm_.reduce_scatter(buckets_[next_].gradient, Reduce::sum);
-    if (overlap_ == Overlap::no) ctx.compute().wait(comm_.stream().record());
+    if (overlap_ == Overlap::no) ctx_.compute().wait(comm_.stream().record());
   }
 }
 
-void GradientExchange::gather_values(Context& ctx) {
-  comm_.stream().wait(ctx.compute().record());
+void GradientExchange::gather_values() {
+  comm_.stream().wait(ctx_.compute().record());
   for (Bucket& bucket : buckets_) comm_.all_gather(bucket.value);
-  ctx.compute().wait(comm_.stream().record());
+  ctx_.compute().wait(comm_.stream().record());
 }
 
 }  // namespace seqrank

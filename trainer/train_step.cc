@@ -29,12 +29,12 @@ void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish
   fill(ctx_, summary, 0);
   if (wish == Wish::stop) fill(ctx_, stop_1, 1);
 
-  exchange_.begin(ctx_);  // zero gradients
-  Tape tape(ctx_, TapeMode::training, seed_, [this](Parameter& p) { exchange_.complete(ctx_, p); });
+  exchange_.begin();  // zero gradients
+  Tape tape(ctx_, TapeMode::training, seed_, exchange_.hooks());
   Var loss = model_.loss(tape, batch);
   copy(ctx_, loss_1, loss.value());
-  tape.backward(loss);     // buckets leave as they fill
-  exchange_.finish(ctx_);  // wait
+  tape.backward(loss);  // buckets leave as they fill
+  exchange_.finish();   // wait
 
   optimiser_.add_squared_norm(ctx_, squared_norm_1);
   comm_.stream().wait(ctx_.compute().record());
@@ -42,7 +42,7 @@ void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish
   ctx_.compute().wait(comm_.stream().record());
   clip_scale(ctx_, scale_1_, squared_norm_1, clip_);  // zero where the norm is not finite
   optimiser_.update(ctx_, scale_1_, rate, step + 1);
-  exchange_.gather_values(ctx_);
+  exchange_.gather_values();
   // ---- what follows only observes -------------------------------------------------------------
 }
 

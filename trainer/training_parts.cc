@@ -33,9 +33,9 @@ TrainingParts::TrainingParts(Context& ctx, Communicator& comm, const Dataset& da
            "--model.name={}: counted, not trained; use `seqrank evaluate --model.name={}`", name,
            name);
   const auto seed = static_cast<std::uint64_t>(options.integer("train.seed"));
-  parameters.allocate(ctx, seed);
+  parameters.allocate(ctx, seed, comm.size());
   exchange = std::make_unique<GradientExchange>(
-      parameters, comm,
+      ctx, parameters, comm,
       ExchangeOptions{options.integer("train.bucket_bytes"),
                       options.flag("train.overlap") ? Overlap::yes : Overlap::no});
   AdamW adamw;

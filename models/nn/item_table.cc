@@ -28,23 +28,29 @@ std::vector<OptionSpec> ItemTable::options() {
 
 ItemTable::ItemTable(const Options& options, std::int64_t items, std::int64_t width,
                      ParameterStore& store)
-    : score_(options.text("model.score") == "cosine" ? Score::cosine : Score::dot) {
+    : score_(options.text("model.score") == "cosine" ? Score::cosine : Score::dot),
+      shape_({items, width}) {
   softmax_.temperature = static_cast<float>(options.real("model.temperature"));
   softmax_.label_smoothing = static_cast<float>(options.real("model.label_smoothing"));
-  input_ = &store.declare("items", {items, width}, initial_items(options));
+  if (!options.flag("model.tied"))
+    input_ = &store.declare("items", shape_, initial_items(options), Decay::yes, Access::rows);
 }
 
 void ItemTable::declare_output(const Options& options, ParameterStore& store) {
-  if (options.flag("model.tied")) return;
-  output_ = &store.declare("items_out", input_->shape, initial_items(options));
+  if (options.flag("model.tied")) {
+    output_ = input_ =
+        &store.declare("items", shape_, initial_items(options), Decay::yes, Access::rows_and_whole);
+  } else {
+    output_ = &store.declare("items_out", shape_, initial_items(options));
+  }
 }
 
-Var ItemTable::lookup(Tape& tape, const Tensor& id_N) {
-  return nn::embedding(tape, *input_, id_N);
+Var ItemTable::lookup(Tape& tape, const Batch& batch) {
+  return nn::embedding(tape, *input_, batch.item_N, batch.item_rows);
 }
 
 Var ItemTable::softmax_loss(Tape& tape, Var h_ND, const Batch& batch) {
-  Var table_VD(output());
+  Var table_VD(*output_);
   if (score_ == Score::cosine) {
     h_ND = nn::l2_normalise(tape, h_ND);
     table_VD = nn::l2_normalise(tape, table_VD);
@@ -53,7 +59,7 @@ Var ItemTable::softmax_loss(Tape& tape, Var h_ND, const Batch& batch) {
 }
 
 void ItemTable::scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD) {
-  Tensor table_VD = output().value;
+  Tensor table_VD = output_->value;
   Tensor h = h_BD;
   if (score_ == Score::cosine) {
     const Tensor table_source = table_VD;

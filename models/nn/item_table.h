@@ -13,25 +13,25 @@ class ItemTable {
  public:
   // The options below, for models to add to their own.
   static std::vector<OptionSpec> options();
-  // Declares the input's table; the output's too when they are tied.
+  // Declares the input's table where it is one of its own.
   ItemTable(const Options& options, std::int64_t items, std::int64_t width, ParameterStore& store);
-  // Declares the output's table where it is one of its own. To be called after all other parameters
-  // of the model are declared: its gradient is complete first, and buckets leave last one first.
+  // Declares the output's table, which is the input's too when they are tied. To be called after
+  // all other parameters of the model are declared: what the softmax adds to its gradient is
+  // complete first, and buckets leave last one first.
   void declare_output(const Options& options, ParameterStore& store);
 
-  Var lookup(Tape& tape, const Tensor& id_N);
+  Var lookup(Tape& tape, const Batch& batch);
   Var softmax_loss(Tape& tape, Var h_ND, const Batch& batch);
   // score_BV is written.
   void scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD);
 
  private:
   enum class Score { dot, cosine };
-  Parameter& output() { return output_ ? *output_ : *input_; }
-
   Score score_;
   SoftmaxOptions softmax_;
-  Parameter* input_;
-  Parameter* output_ = nullptr;  // null: tied with input
+  Shape shape_;
+  Parameter* input_ = nullptr;
+  Parameter* output_ = nullptr;  // tied: the same
 };
 
 }  // namespace seqrank

@@ -24,13 +24,20 @@ PackedOrder packed_order(const Batch& batch) {
 
 }  // namespace
 
-Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N) {
+Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N, const UniqueRows& rows) {
   Context& ctx = tape.ctx();
   Var y(ctx.empty(DType::f32, {id_N.dim(0), table_VD.shape[1]}));
   Tensor out = y.value();
-  gather_rows(ctx, out, table_VD.value, id_N);
-  tape.record(y, {&table_VD}, [&ctx, &table_VD, id_N, y] {
-    scatter_add_rows(ctx, table_VD.gradient, id_N, y.gradient());
+  if (tape.mode() == TapeMode::inference) {
+    gather_rows(ctx, out, table_VD.value, id_N);
+    return y;
+  }
+  const FetchedRows fetched = tape.fetch_rows(table_VD, rows.id_U);
+  gather_rows(ctx, out, fetched.row_UD, rows.place_N);
+  tape.record(y, {}, [&ctx, rows, give_back = fetched.give_back, y] {
+    Tensor drow_UD = ctx.empty(DType::f32, {rows.id_U.dim(0), y.value().dim(1)});
+    sum_rows(ctx, drow_UD, y.gradient(), rows);
+    give_back(drow_UD);
   });
   return y;
 }

@@ -11,7 +11,8 @@
 
 namespace seqrank::nn {
 
-Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N);
+// rows: of id_N; not read in inference, where they may be absent.
+Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N, const UniqueRows& rows);
 // b_M may be null.
 Var linear(Tape& tape, Var x_NK, Parameter& w_MK, Parameter* b_M);
 Var activate(Tape& tape, Activation f, Var x);

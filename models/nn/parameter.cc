@@ -43,21 +43,31 @@ void initialise(const Parameter& parameter, std::uint64_t seed, std::span<float>
 }  // namespace
 
 Parameter& ParameterStore::declare(const std::string& name, Shape shape, Initialiser initialiser,
-                                   Decay decay) {
+                                   Decay decay, Access access) {
   SR_ASSERT(!values_P, "parameter {} declared after allocate()", name);
   for (const Parameter& other : parameters_)
     SR_ASSERT(other.name != name, "parameter {} declared twice", name);
-  Parameter parameter{name, shape, initialiser, decay, 0, 0, {}, {}};
+  Parameter parameter{name, shape, initialiser, decay, access, 0, 0, 0, {}, {}};
   parameter.index = static_cast<int>(parameters_.size());
-  parameter.offset = numel_;
   numel_ += shape.numel();
   parameters_.push_back(std::move(parameter));
   return parameters_.back();
 }
 
-void ParameterStore::allocate(Context& ctx, std::uint64_t seed) {
-  values_P = ctx.empty(DType::f32, {numel_}, Tag::parameter);
-  gradients_P = ctx.empty(DType::f32, {numel_}, Tag::gradient);
+void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int row_pieces) {
+  std::int64_t elements = 0;
+  for (Parameter& parameter : parameters_) {
+    parameter.offset = elements;
+    parameter.extent = parameter.shape.numel();
+    if (parameter.access != Access::whole) {
+      const std::int64_t rows = parameter.shape[0];
+      parameter.extent += (row_pieces - rows % row_pieces) % row_pieces * parameter.shape[1];
+    }
+    elements += parameter.extent;
+  }
+  values_P = ctx.empty(DType::f32, {elements}, Tag::parameter);
+  gradients_P = ctx.empty(DType::f32, {elements}, Tag::gradient);
+  fill(ctx, values_P, 0);
   fill(ctx, gradients_P, 0);
   for (Parameter& parameter : parameters_) {
     const std::int64_t end = parameter.offset + parameter.shape.numel();

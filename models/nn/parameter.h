@@ -1,6 +1,6 @@
 // Parameters: declared by name and shape while a model is built, then laid out in one flat block of
 // values and one of gradients, in the order of declaration. Buckets are ranges of the flat block,
-// so what is exchanged and saved does not depend on the model.
+// so what is exchanged and saved does not depend on the model. Knows no ranks.
 #pragma once
 
 #include <cstdint>
@@ -20,13 +20,22 @@ struct Initialiser {
 
 enum class Decay { yes, no };  // whether weight decay applies
 
+// How a training step reads a parameter, and so what gradient it has.
+enum class Access {
+  whole,           // every element; dense
+  rows,            // rows by id, through Tape::fetch_rows: those rows alone
+  rows_and_whole,  // both, as a tied item table
+};
+
 struct Parameter {
   std::string name;
   Shape shape;
   Initialiser initialiser;
   Decay decay;
+  Access access;
   int index = 0;            // in order of declaration
   std::int64_t offset = 0;  // of its first element in the flat block
+  std::int64_t extent = 0;  // elements of the flat block that it takes; see allocate()
   Tensor value;             // f32, a view of the flat block
   Tensor gradient;          // likewise
 };
@@ -35,15 +44,16 @@ class ParameterStore {
  public:
   // The reference stays valid. Throws on a name given twice.
   Parameter& declare(const std::string& name, Shape shape, Initialiser initialiser,
-                     Decay decay = Decay::yes);
+                     Decay decay = Decay::yes, Access access = Access::whole);
 
   // Lays out and initialises all that was declared; call once. Values depend on (seed, name,
-  // element) alone. Gradients are zero.
-  void allocate(Context& ctx, std::uint64_t seed);
+  // element) alone. Gradients are zero. What is read by rows is given rows that nobody reads, up to
+  // a multiple of row_pieces, so that so many equal pieces of it hold whole rows.
+  void allocate(Context& ctx, std::uint64_t seed, int row_pieces = 1);
 
   std::deque<Parameter>& parameters() { return parameters_; }
   const std::deque<Parameter>& parameters() const { return parameters_; }
-  std::int64_t numel() const { return numel_; }
+  std::int64_t numel() const { return numel_; }  // of all parameters
   Tensor& values() { return values_P; }
   Tensor& gradients() { return gradients_P; }
 

@@ -2,12 +2,12 @@
 #include "models/nn/tape.h"
 
 #include "backend/ops/activation.h"
+#include "backend/ops/embedding.h"
 
 namespace seqrank {
 
-Tape::Tape(Context& ctx, TapeMode mode, std::uint64_t seed,
-           std::function<void(Parameter&)> complete)
-    : ctx_(ctx), mode_(mode), seed_(seed), complete_(std::move(complete)) {}
+Tape::Tape(Context& ctx, TapeMode mode, std::uint64_t seed, TapeHooks hooks)
+    : ctx_(ctx), mode_(mode), seed_(seed), hooks_(std::move(hooks)) {}
 
 void Tape::record(const Var& made, std::vector<Parameter*> uses, std::function<void()> step) {
   if (mode_ == TapeMode::inference) return;
@@ -17,6 +17,15 @@ void Tape::record(const Var& made, std::vector<Parameter*> uses, std::function<v
     ++pending_uses_[parameter->index];
   }
   steps_.push_back({made, std::move(uses), std::move(step)});
+}
+
+FetchedRows Tape::fetch_rows(Parameter& table_VD, const Tensor& id_U) {
+  if (hooks_.fetch_rows) return hooks_.fetch_rows(table_VD, id_U);
+  Tensor row_UD = ctx_.empty(DType::f32, {id_U.dim(0), table_VD.shape[1]});
+  gather_rows(ctx_, row_UD, table_VD.value, id_U);
+  return {row_UD, [this, &table_VD, id_U](const Tensor& drow_UD) {
+            scatter_add_rows(ctx_, table_VD.gradient, id_U, drow_UD);
+          }};
 }
 
 void Tape::give_gradient(Var& var, Tensor gradient) {
@@ -32,7 +41,7 @@ void Tape::give_gradient(Var& var, Tensor gradient) {
 
 void Tape::done_with(const std::vector<Parameter*>& uses) {
   for (Parameter* parameter : uses)
-    if (--pending_uses_[parameter->index] == 0 && complete_) complete_(*parameter);
+    if (--pending_uses_[parameter->index] == 0 && hooks_.complete) hooks_.complete(*parameter);
 }
 
 void Tape::backward(Var& loss) {

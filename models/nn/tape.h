@@ -1,7 +1,8 @@
 // Records a forward pass and runs it backward. A model writes only its forward pass, with the
 // functions of layers.h; each of them computes at once and leaves behind how its gradient is found.
-// The tape tells when a parameter's gradient is complete, so that its bucket can leave while
-// backward still runs. A tape lives for one step.
+// Through its hooks the tape tells when a parameter's gradient is complete, so that its bucket can
+// leave while backward still runs, and asks for the rows of a look-up, which others may hold. A
+// tape lives for one step.
 #pragma once
 
 #include <functional>
@@ -43,11 +44,24 @@ class Var {
   std::shared_ptr<Node> node_;
 };
 
+// Rows of a table for one step.
+struct FetchedRows {
+  Tensor row_UD;                                         // their values
+  std::function<void(const Tensor& drow_UD)> give_back;  // adds to their gradients
+};
+
+// What a trainer does around a tape; each may be absent.
+struct TapeHooks {
+  // During backward(), once all of p's gradient is there but what look-ups add to it.
+  std::function<void(Parameter&)> complete = {};
+  // In place of the rows that the table holds here. id_U: distinct, rising, readable by the host.
+  std::function<FetchedRows(Parameter& table_VD, const Tensor& id_U)> fetch_rows = {};
+};
+
 class Tape {
  public:
-  // seed: of dropout. complete(p) is called during backward() once p's gradient is whole.
-  Tape(Context& ctx, TapeMode mode, std::uint64_t seed,
-       std::function<void(Parameter&)> complete = {});
+  // seed: of dropout.
+  Tape(Context& ctx, TapeMode mode, std::uint64_t seed, TapeHooks hooks = {});
 
   Context& ctx() { return ctx_; }
   TapeMode mode() const { return mode_; }
@@ -59,6 +73,9 @@ class Tape {
   // step adds. The step runs once, after all later ones, and only when made.gradient() is there;
   // without one the uses still count as done. What it captures is freed when it has run.
   void record(const Var& made, std::vector<Parameter*> uses, std::function<void()> step);
+
+  // id_U as for the hook.
+  FetchedRows fetch_rows(Parameter& table_VD, const Tensor& id_U);
 
   // Adds to a variable's gradient; takes `gradient` over as it is when it is the first. The caller
   // must not use the tensor, nor give it to two variables.
@@ -79,7 +96,7 @@ class Tape {
   TapeMode mode_;
   std::uint64_t seed_;
   std::uint32_t dropout_layers_ = 0;
-  std::function<void(Parameter&)> complete_;
+  TapeHooks hooks_;
   std::vector<Step> steps_;
   std::vector<int> pending_uses_;  // by parameter index
 };

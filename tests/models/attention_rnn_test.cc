@@ -1,6 +1,7 @@
 // attention_rnn: every form of it against differences of its own loss, causality, learning.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -117,17 +118,19 @@ INSTANTIATE_TEST_SUITE_P(
                     Form{{"model.score", "cosine"}, {"model.temperature", "0.2"}},
                     Form{{"model.label_smoothing", "0.1"}}));
 
-TEST(AttentionRnn, EveryParameterIsCompleteExactlyOnceAndTheTiedTableLast) {
+TEST(AttentionRnn, EveryParameterIsCompleteExactlyOnceAndTheTiedTableFirst) {
   Context ctx(Device::cpu, 1);
   auto built = build(ctx, {{"model.layers", "2"}});
   const Batch batch = packed_batch(ctx, kSequences);
   std::vector<std::string> completed;
-  Tape tape(ctx, TapeMode::training, 5, [&](Parameter& p) { completed.push_back(p.name); });
+  Tape tape(ctx, TapeMode::training, 5,
+            {.complete = [&](Parameter& p) { completed.push_back(p.name); }});
   Var loss = built->trained().loss(tape, batch);
   EXPECT_TRUE(completed.empty());
   tape.backward(loss);
   EXPECT_EQ(completed.size(), built->store.parameters().size());
-  EXPECT_EQ(completed.back(), "items");
+  EXPECT_EQ(completed.front(), "items");  // but for the rows that the look-up adds
+  EXPECT_EQ(built->store.parameters().back().name, "items");
 }
 
 TEST(AttentionRnn, AnOutputTableOfItsOwnIsDeclaredLastAndCompleteFirst) {
@@ -136,10 +139,12 @@ TEST(AttentionRnn, AnOutputTableOfItsOwnIsDeclaredLastAndCompleteFirst) {
   EXPECT_EQ(built->store.parameters().back().name, "items_out");
   const Batch batch = packed_batch(ctx, kSequences);
   std::vector<std::string> completed;
-  Tape tape(ctx, TapeMode::training, 5, [&](Parameter& p) { completed.push_back(p.name); });
+  Tape tape(ctx, TapeMode::training, 5,
+            {.complete = [&](Parameter& p) { completed.push_back(p.name); }});
   Var loss = built->trained().loss(tape, batch);
   tape.backward(loss);
   EXPECT_EQ(completed.front(), "items_out");
+  EXPECT_EQ(std::ranges::count(completed, "items"), 0);  // it has rows alone
 }
 
 TEST(AttentionRnn, OnlyTheForgetGateOfAnLstmStartsWithABias) {
@@ -177,7 +182,7 @@ TEST(AttentionRnn, EmptyBatchHasNoLossAndNoGradient) {
   const Batch batch = packed_batch(ctx, {});
   fill(ctx, built->store.gradients(), 0);
   int completed = 0;
-  Tape tape(ctx, TapeMode::training, 5, [&](Parameter&) { ++completed; });
+  Tape tape(ctx, TapeMode::training, 5, {.complete = [&](Parameter&) { ++completed; }});
   Var loss = built->trained().loss(tape, batch);
   tape.backward(loss);
   EXPECT_EQ(loss.value().span<double>()[0], 0);

@@ -5,6 +5,7 @@
 
 #include "backend/ops/activation.h"
 #include "models/nn/layers.h"
+#include "tests/support/tensor_values.h"
 
 namespace seqrank {
 namespace {
@@ -44,7 +45,8 @@ TEST(Tape, SignalsAParameterAfterItsLastUseInBackwardOrder) {
   Parameter& once = store.declare("once", {3, 3}, {Initialiser::Kind::constant, 1});
   store.allocate(ctx, 1);
   std::vector<std::string> order;
-  Tape tape(ctx, TapeMode::training, 1, [&](Parameter& p) { order.push_back(p.name); });
+  Tape tape(ctx, TapeMode::training, 1,
+            {.complete = [&](Parameter& p) { order.push_back(p.name); }});
   Var x(filled(ctx, {1, 3}, 1));
   Var h = nn::linear(tape, x, shared, nullptr);
   h = nn::linear(tape, h, once, nullptr);
@@ -54,12 +56,57 @@ TEST(Tape, SignalsAParameterAfterItsLastUseInBackwardOrder) {
   EXPECT_EQ(order, (std::vector<std::string>{"once", "shared"}));
 }
 
+// Forward from the rows that were fetched, backward to whoever gave them: each row once.
+TEST(Tape, ALookUpGoesThroughTheHookByUniqueRows) {
+  Context ctx(Device::cpu, 1);
+  ParameterStore store;
+  Parameter& table = store.declare("table", {5, 1}, {}, Decay::yes, Access::rows);
+  store.allocate(ctx, 1);
+  std::vector<double> asked, returned;
+  const auto fetch_rows = [&](Parameter& p, const Tensor& id_U) -> FetchedRows {
+    EXPECT_EQ(&p, &table);
+    asked = get_values(id_U);
+    Tensor row_UD = ctx.empty(DType::f32, {2, 1});
+    set_values(row_UD, {10, 40});
+    return {row_UD, [&](const Tensor& drow_UD) { returned = get_values(drow_UD); }};
+  };
+  Tape tape(ctx, TapeMode::training, 1, {.fetch_rows = fetch_rows});
+  const std::vector<std::int32_t> ids = {4, 1, 4};
+  Tensor id_N = ctx.empty(DType::i32, {3});
+  std::ranges::copy(ids, id_N.data<std::int32_t>());
+  Var y = nn::embedding(tape, table, id_N, unique_rows(ctx.arena(), ids));
+  EXPECT_EQ(get_values(y.value()), (std::vector<double>{40, 10, 40}));
+  Var loss = sum(tape, y);
+  tape.backward(loss);
+  EXPECT_EQ(asked, (std::vector<double>{1, 4}));
+  EXPECT_EQ(returned, (std::vector<double>{1, 2}));
+  for (float g : table.gradient.span<float>()) EXPECT_EQ(g, 0);
+}
+
 TEST(Tape, InferenceRecordsNothing) {
   Context ctx(Device::cpu, 1);
   Tape tape(ctx, TapeMode::inference, 1);
   bool ran = false;
   tape.record(Var(filled(ctx, {1}, 1)), {}, [&] { ran = true; });
   EXPECT_FALSE(ran);
+}
+
+TEST(ParameterStore, WhatIsReadByRowsTakesWholeRowsAPiece) {
+  Context ctx(Device::cpu, 1);
+  ParameterStore store;
+  const Initialiser one{Initialiser::Kind::constant, 1};
+  store.declare("before", {5, 3}, one);
+  const Parameter& table = store.declare("table", {5, 3}, one, Decay::yes, Access::rows_and_whole);
+  const Parameter& after = store.declare("after", {2}, one);
+  store.allocate(ctx, 1, 4);
+  EXPECT_EQ(table.offset, 15);
+  EXPECT_EQ(table.extent, 8 * 3);
+  EXPECT_EQ(table.value.shape(), Shape({5, 3}));
+  EXPECT_EQ(after.offset, 15 + 24);
+  EXPECT_EQ(after.extent, 2);
+  const auto values = store.values().span<float>();
+  for (std::size_t i = 0; i < values.size(); ++i)
+    EXPECT_EQ(values[i], i < 30 || i >= 39 ? 1.0f : 0.0f) << i;
 }
 
 TEST(ParameterStore, InitialValuesDependOnSeedAndNameAlone) {

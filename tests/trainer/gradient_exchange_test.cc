@@ -38,7 +38,7 @@ TEST(GradientExchange, CutsBucketsBySizeAndEveryRankOwnsItsPiece) {
     ParameterStore store;
     declare(store);
     store.allocate(ctx, 1);
-    const GradientExchange exchange(store, comm, kOptions);
+    const GradientExchange exchange(ctx, store, comm, kOptions);
     ASSERT_EQ(exchange.buckets().size(), 3u);
     const std::int64_t ends[] = {10, 35, 37};
     std::int64_t begin = 0;
@@ -61,14 +61,14 @@ TEST(GradientExchange, SumsOverRanksInAnyOrderOfCompletionAndWithAnUnusedParamet
     ParameterStore store;
     declare(store);
     store.allocate(ctx, 1);
-    GradientExchange exchange(store, comm, kOptions);
+    GradientExchange exchange(ctx, store, comm, kOptions);
     for (int step = 0; step < 2; ++step) {
-      exchange.begin(ctx);
+      exchange.begin();
       for (float g : store.gradients().span<float>()) ASSERT_EQ(g, 0.0f);
       set_gradients(store, comm.rank(), step);
       for (const Parameter& p : store.parameters())
-        if (p.name != "large") exchange.complete(ctx, p);
-      exchange.finish(ctx);
+        if (p.name != "large") exchange.complete(p);
+      exchange.finish();
       ctx.compute().synchronize();
       const auto g = store.gradients().span<float>();
       for (const auto& bucket : exchange.buckets())
@@ -84,19 +84,66 @@ TEST(GradientExchange, LeavesLastBucketFirstAndOnlyWhenWhole) {
   ParameterStore store;
   declare(store);
   store.allocate(ctx, 1);
-  GradientExchange exchange(store, *comm, kOptions);
-  exchange.begin(ctx);
+  GradientExchange exchange(ctx, store, *comm, kOptions);
+  exchange.begin();
   const auto& p = store.parameters();
   EXPECT_EQ(exchange.sent(), 0);
-  exchange.complete(ctx, p[2]);  // before the last bucket: waits for it
+  exchange.complete(p[2]);  // before the last bucket: waits for it
   EXPECT_EQ(exchange.sent(), 0);
-  exchange.complete(ctx, p[3]);
+  exchange.complete(p[3]);
   EXPECT_EQ(exchange.sent(), 2);
-  exchange.complete(ctx, p[1]);  // half of its bucket
+  exchange.complete(p[1]);  // half of its bucket
   EXPECT_EQ(exchange.sent(), 2);
-  exchange.complete(ctx, p[0]);
+  exchange.complete(p[0]);
   EXPECT_EQ(exchange.sent(), 3);
-  exchange.finish(ctx);
+  exchange.finish();
+}
+
+// A table that is read by rows stands alone whatever its size, and leaves when the softmax is done
+// with it, before anything else; one that is read by rows alone never leaves.
+TEST(GradientExchange, ATiedTableLeavesFirstAndAnInputTableNotAtAll) {
+  with_ranks(3, [](Communicator& comm) {
+    Context ctx(Device::cpu, 1);
+    ParameterStore store;
+    const Initialiser uniform{Initialiser::Kind::uniform, 1};
+    Parameter& input = store.declare("input", {2, 2}, uniform, Decay::yes, Access::rows);
+    Parameter& between = store.declare("between", {3}, uniform);
+    Parameter& tied = store.declare("tied", {4, 2}, uniform, Decay::yes, Access::rows_and_whole);
+    store.allocate(ctx, 1, 3);
+    GradientExchange exchange(ctx, store, comm, kOptions);
+    ASSERT_EQ(exchange.buckets().size(), 3u);
+    for (int i : {0, 2}) {  // whole rows a rank
+      const auto& own = exchange.buckets()[i].own;
+      EXPECT_EQ((own.begin - exchange.buckets()[i].begin) % 2, 0);
+      EXPECT_EQ((own.end - own.begin) % 2, 0);
+    }
+
+    exchange.begin();
+    const TapeHooks hooks = exchange.hooks();
+    Tensor id_U = ctx.empty(DType::i32, {1});
+    *id_U.data<std::int32_t>() = 1;
+    std::vector<FetchedRows> fetched;
+    for (Parameter* table : {&input, &tied}) fetched.push_back(hooks.fetch_rows(*table, id_U));
+    set_gradients(store, comm.rank());
+    fill(ctx, input.gradient, 0);
+    exchange.complete(between);
+    EXPECT_EQ(exchange.sent(), 0);
+    exchange.complete(tied);
+    EXPECT_EQ(exchange.sent(), 3);  // the input's bucket with nothing to send
+    Tensor drow_UD = ctx.empty(DType::f32, {1, 2});
+    fill(ctx, drow_UD, 1000);
+    for (const FetchedRows& rows : fetched) rows.give_back(drow_UD);
+    exchange.finish();
+
+    for (const Parameter* p : {&input, &between, &tied}) {
+      const auto& own = exchange.buckets()[p->index].own;
+      for (std::int64_t i = own.begin; i < std::min(own.end, p->offset + p->shape.numel()); ++i) {
+        const bool looked_up = p != &between && (i - p->offset) / 2 == 1;
+        const double dense = p == &input ? 0 : static_cast<double>(i * 7 % 11) * (1 + 2 + 3);
+        EXPECT_EQ(store.gradients().span<float>()[i], dense + (looked_up ? 3000 : 0)) << i;
+      }
+    }
+  });
 }
 
 // Values after three updates on `ranks` ranks; gradients add up to the same on any number.
@@ -107,16 +154,16 @@ std::vector<float> updated(int ranks) {
     ParameterStore store;
     declare(store);
     store.allocate(ctx, 1);
-    GradientExchange exchange(store, comm, kOptions);
+    GradientExchange exchange(ctx, store, comm, kOptions);
     ShardedAdamW optimiser(ctx, store, exchange, AdamW{}, 0.1f);
     Tensor scale_1 = ctx.empty(DType::f32, {1});
     fill(ctx, scale_1, 1);
     for (int step = 0; step < 3; ++step) {
-      exchange.begin(ctx);
+      exchange.begin();
       if (comm.rank() == 0) set_gradients(store, 0, step);
-      exchange.finish(ctx);
+      exchange.finish();
       optimiser.update(ctx, scale_1, 0.01f, step + 1);
-      exchange.gather_values(ctx);
+      exchange.gather_values();
     }
     ctx.compute().synchronize();
     const auto values = store.values().span<float>();
@@ -139,7 +186,7 @@ TEST(ShardedAdamW, PiecesOfAllRanksCoverEveryTensorOnce) {
     ParameterStore store;
     declare(store);
     store.allocate(ctx, 1);
-    const GradientExchange exchange(store, comm, kOptions);
+    const GradientExchange exchange(ctx, store, comm, kOptions);
     ShardedAdamW optimiser(ctx, store, exchange, AdamW{}, 0);
     const std::scoped_lock lock(mutex);
     for (const TensorPiece& piece : optimiser.pieces())

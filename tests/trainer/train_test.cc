@@ -22,6 +22,19 @@ TEST_F(Train, OneTwoAndFourRanksGiveTheSameLossFor200Steps) {
   }
 }
 
+// Seven ranks share three samples a step and tables whose 60 rows they cannot share equally.
+TEST_F(Train, RanksWithoutEventsAndAnUntiedTableGiveTheSameLossToo) {
+  for (const char* tied : {"yes", "no"}) {
+    for (int ranks : {1, 7})
+      run(ranks, tied + std::to_string(ranks),
+          {{"train.steps", "40"}, {"train.batch", "3"}, {"model.tied", tied}});
+    const auto one = losses(tied + std::string("1")), seven = losses(tied + std::string("7"));
+    ASSERT_EQ(one.size(), seven.size());
+    for (std::size_t i = 0; i < one.size(); ++i)
+      ASSERT_NEAR(seven[i] / one[i], 1, 1e-5) << "tied " << tied << ", step " << i + 1;
+  }
+}
+
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
@@ -51,7 +64,7 @@ TEST_F(Train, WithAndWithoutOverlapTheSameBits) {
 
 TEST_F(Train, ResumesOnAnotherNumberOfRanks) {
   run(1, "whole", {{"train.steps", "60"}});
-  run(4, "parts", {{"train.steps", "60"}, {"train.stop_at_step", "30"}});
+  run(7, "parts", {{"train.steps", "60"}, {"train.stop_at_step", "30"}});
   run(2, "parts", {{"train.steps", "60"}});
   const auto whole = losses("whole"), parts = losses("parts");
   ASSERT_EQ(whole.size(), parts.size());

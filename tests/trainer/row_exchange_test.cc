@@ -1,0 +1,132 @@
+// Rows between those who look them up and those who own them, against one table that all could
+// see: sizes that do not divide, owners without rows, ranks without look-ups, the order of sums.
+#include "trainer/row_exchange.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <set>
+
+#include "collective/thread.h"
+#include "tests/support/tensor_values.h"
+
+namespace seqrank {
+namespace {
+
+constexpr std::int64_t kWidth = 3;
+
+// Distinct and rising, different on every rank; none on the last of several.
+std::vector<std::int32_t> ids_of(int rank, int ranks, std::int64_t rows, std::int64_t look_up) {
+  std::set<std::int32_t> ids;
+  if (ranks > 1 && rank == ranks - 1) return {};
+  for (std::int64_t i = 0; i < rows; ++i)
+    if ((i * 7 + rank * 3 + look_up) % 5 < 3) ids.insert(static_cast<std::int32_t>(i));
+  return {ids.begin(), ids.end()};
+}
+
+Tensor tensor_of(Context& ctx, const std::vector<std::int32_t>& values) {
+  Tensor tensor = ctx.empty(DType::i32, {static_cast<std::int64_t>(values.size())});
+  std::ranges::copy(values, tensor.data<std::int32_t>());
+  return tensor;
+}
+
+// One rank's part of a world: a table of which only its own rows are to be trusted.
+struct Rank {
+  Rank(Communicator& communicator, std::int64_t rows)
+      : comm(communicator),
+        own(rows_of(communicator.rank(), communicator.size(), rows)),
+        table(store.declare("table", {rows, kWidth}, {Initialiser::Kind::uniform, 1}, Decay::yes,
+                            Access::rows)),
+        exchange(ctx, communicator, Overlap::yes) {
+    store.allocate(ctx, 1, comm.size());
+    for (float v : table.value.span<float>()) truth.push_back(v);
+    for (std::int64_t i = 0; i < rows * kWidth; ++i)
+      if (i < own.begin * kWidth || i >= own.end * kWidth)
+        table.value.data<float>()[i] = std::numeric_limits<float>::quiet_NaN();
+  }
+
+  // As the exchange of gradients does it at the end of backward.
+  void finish() {
+    ctx.compute().wait(comm.stream().record());
+    exchange.add_given_back();
+  }
+
+  static Communicator::Range rows_of(int rank, int ranks, std::int64_t rows) {
+    const std::int64_t each = (rows + ranks - 1) / ranks;
+    return {std::min(rank * each, rows), std::min((rank + 1) * each, rows)};
+  }
+
+  Communicator& comm;
+  Communicator::Range own;
+  Context ctx{Device::cpu, 1};
+  ParameterStore store;
+  Parameter& table;
+  std::vector<double> truth;  // values, all of them
+  RowExchange exchange;
+};
+
+class RowExchangeOn : public testing::TestWithParam<std::pair<int, std::int64_t>> {};
+
+TEST_P(RowExchangeOn, ValuesAreTheOwnersAndGradientsAddUpThere) {
+  const auto [ranks, rows] = GetParam();
+  with_ranks(ranks, [&, rows = rows](Communicator& comm) {
+    Rank rank(comm, rows);
+    const auto amount = [&](int of, std::int64_t look_up, std::int64_t row) {
+      return static_cast<double>((of + 1) * 100 + look_up * 10 + row % 7);
+    };
+    std::vector<double> expected(rows * kWidth, 0.0);
+    std::vector<FetchedRows> fetched;
+    for (std::int64_t look_up : {0, 1}) {
+      const auto ids = ids_of(comm.rank(), comm.size(), rows, look_up);
+      fetched.push_back(rank.exchange.fetch(rank.table, tensor_of(rank.ctx, ids)));
+      const auto row_UD = get_values(fetched.back().row_UD);
+      ASSERT_EQ(row_UD.size(), ids.size() * kWidth);
+      for (std::size_t i = 0; i < row_UD.size(); ++i)
+        EXPECT_EQ(row_UD[i], rank.truth[ids[i / kWidth] * kWidth + i % kWidth]);
+      for (int of = 0; of < comm.size(); ++of)
+        for (std::int32_t id : ids_of(of, comm.size(), rows, look_up))
+          if (rank.own.begin <= id && id < rank.own.end)
+            for (std::int64_t d = 0; d < kWidth; ++d)
+              expected[id * kWidth + d] += amount(of, look_up, id) + static_cast<double>(d);
+    }
+    for (std::int64_t look_up : {1, 0}) {  // as backward does
+      const auto ids = ids_of(comm.rank(), comm.size(), rows, look_up);
+      Tensor drow_UD = rank.ctx.empty(DType::f32, {static_cast<std::int64_t>(ids.size()), kWidth});
+      std::vector<double> values;
+      for (std::int32_t id : ids)
+        for (std::int64_t d = 0; d < kWidth; ++d)
+          values.push_back(amount(comm.rank(), look_up, id) + static_cast<double>(d));
+      set_values(drow_UD, values);
+      fetched[look_up].give_back(drow_UD);
+    }
+    rank.finish();
+    EXPECT_EQ(get_values(rank.table.gradient), expected);
+    rank.finish();  // what was given back is added once
+    EXPECT_EQ(get_values(rank.table.gradient), expected);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(RanksAndRows, RowExchangeOn,
+                         testing::Values(std::pair(1, 5), std::pair(2, 4), std::pair(2, 7),
+                                         std::pair(3, 11), std::pair(4, 101), std::pair(4, 2),
+                                         std::pair(4, 1), std::pair(4, 5)));
+
+// 1e8 - 1e8 + 1 is 1 in this order and 0 in others.
+TEST(RowExchange, AddsInTheOrderOfTheRanks) {
+  with_ranks(3, [](Communicator& comm) {
+    Rank rank(comm, 4);
+    const auto fetched = rank.exchange.fetch(rank.table, tensor_of(rank.ctx, {2}));
+    const double of_rank[] = {1e8, -1e8, 1};
+    Tensor drow_UD = rank.ctx.empty(DType::f32, {1, kWidth});
+    set_values(drow_UD, std::vector<double>(kWidth, of_rank[comm.rank()]));
+    fetched.give_back(drow_UD);
+    rank.finish();
+    const auto gradient = get_values(rank.table.gradient);
+    const bool owner = rank.own.begin <= 2 && 2 < rank.own.end;
+    EXPECT_EQ(owner, comm.rank() == 1);
+    for (std::int64_t d = 0; d < kWidth; ++d) EXPECT_EQ(gradient[2 * kWidth + d], owner ? 1 : 0);
+  });
+}
+
+}  // namespace
+}  // namespace seqrank
