@@ -81,19 +81,31 @@ PrepareOptions prepare_options(const Options& given) {
   return options;
 }
 
-// The library's stages as one bar after another.
-std::function<void(const PrepareProgress&)> progress_bars() {
-  auto stage = std::make_shared<std::string>();
-  auto bar = std::make_shared<std::unique_ptr<Progress>>();
-  return [stage, bar](const PrepareProgress& now) {
-    if (*bar == nullptr || *stage != now.stage) {
-      *stage = now.stage;
-      *bar = nullptr;  // ends its line before the next begins
-      *bar = std::make_unique<Progress>(*stage, "", now.total);
+// The library's stages as one bar after another. It tells of steps on the way, not of ends: a stage
+// is done when the next begins, or anew with another input, and the last when prepare() returns.
+class StageBars {
+ public:
+  void show(const PrepareProgress& now) {
+    if (bar_ == nullptr || stage_ != now.stage || now.done < done_) {
+      finish();
+      stage_ = now.stage;
+      total_ = now.total;
+      bar_ = std::make_unique<Progress>(stage_, "", total_);
     }
-    (*bar)->update(now.done);
-  };
-}
+    done_ = now.done;
+    bar_->update(done_);
+  }
+  void finish() {
+    if (bar_ != nullptr && total_ > 0) bar_->update(total_);
+    bar_ = nullptr;  // ends its line before the next begins
+  }
+
+ private:
+  std::string stage_;
+  std::int64_t done_ = 0;
+  std::int64_t total_ = 0;
+  std::unique_ptr<Progress> bar_;
+};
 
 void print_report(const PrepareReport& r, const std::string& output) {
   print_out(fmt::format("columns: user '{}', item '{}', time {}; separator {}\n", r.user_column,
@@ -172,7 +184,10 @@ void dry_run(const Options& given) {
 
 int run(const Options& given, Communicator&) {
   const PrepareOptions options = prepare_options(given);
-  const PrepareReport report = prepare(options, progress_bars());
+  StageBars bars;
+  const PrepareReport report =
+      prepare(options, [&bars](const PrepareProgress& now) { bars.show(now); });
+  bars.finish();
   print_report(report, options.output);
   if (given.has("json")) write_file(given.text("json"), report_json(report, options.output));
   return 0;

@@ -145,6 +145,19 @@ def lines_of_one_rank_under_mpirun(program):
     assert sent.count("training ") == 10 and not has_control_characters(sent), sent
 
 
+def stages_of_prepare_end_at_100(program):
+    """Of two inputs, the first is read to its end before the second."""
+    with open("big.tsv", "w", encoding="utf-8") as text:
+        text.write("user\titem\ttime\n")
+        text.writelines(f"u{i % 5000}\ti{i * 7 % 900}\t{i}\n" for i in range(140000))
+    watched = Watched([program, "prepare", "--input=big.tsv,big.tsv", "--output=out.h5"], 80)
+    assert watched.read_to_end() == 0, watched.sent
+    left = [line for line in left_to_read(watched.sent) if line]
+    assert [line.split("  ")[0] for line in left] == ["reading lines", "reading lines",
+                                                      "numbering items", "grouping users"], left
+    assert all("100 %" in line for line in left), left
+
+
 CASES = {f.__name__: f for f in (
     bar_on_a_terminal_fits_its_width,
     bar_says_time_left_loss_and_events,
@@ -152,6 +165,7 @@ CASES = {f.__name__: f for f in (
     lines_in_a_file,
     lines_say_time_left,
     lines_of_one_rank_under_mpirun,
+    stages_of_prepare_end_at_100,
 )}
 
 
