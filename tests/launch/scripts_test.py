@@ -6,6 +6,7 @@ package manager is needed.
   scripts_test.py PROGRAM CASE            runs one; PROGRAM is not used
 """
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,34 +24,59 @@ def stand_in(name, text):
 
 def run(script, *words, **variables):
     path = os.path.abspath("bin") + ":" + os.environ["PATH"]
-    command = ["bash"] if script.endswith(".sbatch") else []  # sbatch reads it; it is no program
-    return subprocess.run([*command, os.path.join(ROOT, script), *words], capture_output=True, text=True,
-                          timeout=60, env={**os.environ, "PATH": path, **variables})
+    # A batch script is no program, and starts where it was submitted: in the clone.
+    command, folder = (["bash"], ROOT) if script.endswith(".sbatch") else ([], None)
+    return subprocess.run([*command, os.path.join(ROOT, script), *words], capture_output=True,
+                          text=True, timeout=60, cwd=folder,
+                          env={**os.environ, "PATH": path, **variables})
 
 
-def batch_script(squeue):
-    stand_in("squeue", squeue)
-    stand_in("srun", 'echo "srun $*"; exit 75')
+def batch_script(squeue, srun="exit 75", state="RUNNING", **variables):
+    """What the batch script prints, where squeue answers thus when asked for the end time. It must
+    end with 75."""
+    stand_in("squeue", f'case "$*" in *%T*) echo {state} ;; *) {squeue} ;; esac')
+    stand_in("srun", f'echo "srun $*"; {srun}')
     stand_in("scontrol", 'echo "scontrol $*"')
     result = run("slurm/train.sbatch", "--model.width=8", SLURM_JOB_ID="17",
-                 SLURM_CPUS_PER_TASK="3")
+                 SLURM_CPUS_PER_TASK="3", **variables)
     assert result.returncode == 75, result
-    assert "scontrol requeue 17" in result.stdout, result.stdout
-    return next(line for line in result.stdout.splitlines() if line.startswith("srun "))
+    return result.stdout
 
 
-def batch_script_tells_the_end_time_and_the_processors(_):
-    line = batch_script("echo 2030-01-02T03:04:05")
+def stop_at(printed):
+    return re.findall("--stop-at=([^ ]*)", printed)
+
+
+def batch_script_takes_no_odd_answer_for_the_end_time(_):
     seconds = subprocess.run(["date", "--date=2030-01-02T03:04:05", "+%s"], check=True,
                              capture_output=True, text=True).stdout.strip()
-    assert f"--stop-at={seconds}" in line, line
-    assert "--cpus-per-task=3" in line and "--model.width=8" in line, line
+    assert stop_at(batch_script("echo 2030-01-02T03:04:05")) == [seconds]
+    for squeue in ("exit 1", "echo Unknown", "echo NONE", "echo"):
+        assert stop_at(batch_script(squeue)) == [], squeue
+    # Newer Slurm tells it without being asked.
+    assert stop_at(batch_script("exit 1", SLURM_JOB_END_TIME="1234567890")) == ["1234567890"]
 
 
-def batch_script_without_squeue_sets_no_end_time(_):
-    for squeue in ("exit 1", "echo Unknown", "echo"):
-        line = batch_script(squeue)
-        assert "--stop-at" not in line, line
+def batch_script_gives_ranks_their_processors_and_the_options(_):
+    line = batch_script("exit 1").splitlines()[0]
+    assert "--cpus-per-task=3" in line and "--threads=3" in line, line
+    assert line.endswith(" --model.width=8"), line
+
+
+def batch_script_requeues_only_what_slurm_has_not_ended(_):
+    requeued = "scontrol requeue 17"
+    assert requeued in batch_script("exit 1")
+    assert requeued in batch_script("exit 1", state="")  # no answer
+    assert requeued not in batch_script("exit 1", state="COMPLETING")
+    # By its own number; that of the array names all of its jobs.
+    printed = batch_script("exit 1", SLURM_ARRAY_JOB_ID="17", SLURM_ARRAY_TASK_ID="3")
+    assert "scontrol requeue 17_3" in printed, printed
+
+
+def batch_script_believes_the_ranks_before_the_launcher(_):
+    said = """file=$(echo "$*" | sed 's/.*--json=\\([^ ]*\\).*/\\1/'); """ \
+           """echo '{"outcome": "stopped_resumable"}' >"$file"; exit 205"""
+    assert "scontrol requeue 17" in batch_script("exit 1", srun=said)
 
 
 def quickstart_refuses_what_it_does_not_know(_):
@@ -100,8 +126,10 @@ def fetch_fails_in_one_line(_):
 
 
 CASES = {f.__name__: f for f in (
-    batch_script_tells_the_end_time_and_the_processors,
-    batch_script_without_squeue_sets_no_end_time,
+    batch_script_takes_no_odd_answer_for_the_end_time,
+    batch_script_gives_ranks_their_processors_and_the_options,
+    batch_script_requeues_only_what_slurm_has_not_ended,
+    batch_script_believes_the_ranks_before_the_launcher,
     quickstart_refuses_what_it_does_not_know,
     setup_without_apt_says_so,
     format_check_fails_when_git_lists_nothing,
