@@ -35,6 +35,7 @@ struct Command {
 };
 
 Command bench_command();
+Command doctor_command();
 Command evaluate_command();
 Command inspect_command();
 Command prepare_command();

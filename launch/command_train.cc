@@ -1,6 +1,5 @@
 // seqrank train: options -> a training run, watched on standard error. Resumes by itself; ends with
 // 75 when it was asked to stop and can go on later.
-#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -8,13 +7,14 @@
 #include "collective/communicator.h"
 #include "data/dataset.h"
 #include "launch/command.h"
+#include "launch/doctor/report.h"
 #include "launch/model_choice.h"
 #include "launch/output.h"
 #include "launch/progress.h"
-#include "launch/ranks.h"
 #include "launch/report.h"
 #include "launch/stop_request.h"
 #include "launch/table.h"
+#include "launch/train_call.h"
 #include "trainer/train.h"
 
 namespace seqrank {
@@ -23,35 +23,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kStoppedResumable = 75;
-
-// About this call, not about the run: not saved with it, free to differ when it is resumed.
-std::vector<OptionSpec> options_of_call() {
-  std::vector<OptionSpec> specs = rank_options();
-  for (OptionSpec& spec : stop_options()) specs.push_back(spec);
-  specs.push_back(peer_timeout_option());
-  specs.push_back(json_option());
-  return specs;
-}
-
-std::vector<OptionSpec> options() {
-  std::vector<OptionSpec> specs = train_options();
-  for (OptionSpec& spec : options_of_call()) specs.push_back(spec);
-  specs.push_back(model_name_option("attention_rnn"));
-  return specs;
-}
-
-Options options_of_run(const Options& all) {
-  const std::vector<OptionSpec> call = options_of_call();
-  Options run;
-  for (const OptionSpec& spec : all.specs()) {
-    const bool is_of_call = std::any_of(
-        call.begin(), call.end(), [&](const OptionSpec& other) { return other.key == spec.key; });
-    if (is_of_call) continue;
-    run.declare({spec});
-    if (all.has(spec.key)) run.set(spec.key, all.text(spec.key), "command line");
-  }
-  return run;
-}
 
 // Bar and lines of rank 0; the trainer calls it on no other rank.
 class Watcher {
@@ -128,14 +99,16 @@ void dry_run(const Options& given) {
 
 int run(const Options& given, Communicator& comm) {
   check_given(given);
-  const Dataset dataset = Dataset::open(given.text("data"));
-  Context ctx(Device::cpu, rank_threads(comm, given));
   const Options run_options = options_of_run(given);
+  const Checkup checkup = check_up(comm, "train", run_options, given, Depth::brief);
+  const int code = tell_findings(checkup, comm);
+  if (code != 0) return code;
+  Context ctx(Device::cpu, checkup.threads);
   const StopSource stop = stop_source(given);
   TrainResult result;
   {
     Watcher watcher;  // ends its bar before the result is printed
-    result = train(ctx, comm, dataset, run_options, watcher.observer(), stop);
+    result = train(ctx, comm, *checkup.dataset, run_options, watcher.observer(), stop);
   }
   if (comm.rank() == 0) {
     const std::string best = result.best_step < 0
@@ -160,7 +133,7 @@ Command train_command() {
   command.examples = {
       "mpirun -np 4 seqrank train --config=launch/configs/ml-1m_attention_rnn.ini --data=ml-1m.h5 "
       "--run=runs/a --model.width=128"};
-  command.options = options();
+  command.options = train_call_options();
   command.more_options = options_of_named_model;
   command.ranks = Ranks::mpi;
   command.stops = Stops::polled;

@@ -94,16 +94,6 @@ int run_program(const std::vector<std::string>& words, World& world) {
   return code;
 }
 
-// One line whatever the message holds: keys and paths come from people and files.
-std::string one_line(const std::string& message) {
-  std::string line;
-  for (const char c : message) {
-    const auto byte = static_cast<unsigned char>(c);
-    line += byte < 0x20 || byte == 0x7F ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
-  }
-  return line;
-}
-
 int fail(World& world, const std::string& message, int code) {
   const int rank = world ? world->rank() : launcher_rank();
   // Without a world the error is in the words or files that all ranks were given, as a rule.

@@ -32,6 +32,15 @@ void write_into(const std::string& path, const std::string& text) {
 
 }  // namespace
 
+std::string one_line(const std::string& message) {
+  std::string line;
+  for (const char c : message) {
+    const auto byte = static_cast<unsigned char>(c);
+    line += byte < 0x20 || byte == 0x7F ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
+  }
+  return line;
+}
+
 void print_out(const std::string& text) {
   check_out(std::fwrite(text.data(), 1, text.size(), stdout) == text.size());
 }

@@ -6,6 +6,9 @@
 
 namespace seqrank {
 
+// One line whatever the message holds: keys and paths come from people and files.
+std::string one_line(const std::string& message);
+
 // Throws Error(data) when it cannot be written, except into a pipe that nobody reads any more.
 void print_out(const std::string& text);
 void flush_out();

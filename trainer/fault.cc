@@ -30,6 +30,7 @@ const std::vector<std::string> kPoints = {
     "checkpoint.after_manifest_fsync",
     "checkpoint.after_manifest_rename",
     "checkpoint.mid_prune",
+    "doctor.exchange",
 };
 
 int parse_count(const std::string& digits, const std::string& fault) {

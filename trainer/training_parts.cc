@@ -14,6 +14,17 @@ LoaderOptions loader_options(const Options& options, const Communicator& comm) {
   return result;
 }
 
+// Throws Error(usage) for a model that is counted.
+std::unique_ptr<Model> make_model(const Options& options, std::int64_t items,
+                                  ParameterStore& parameters) {
+  const std::string& name = options.text("model.name");
+  auto model = find_model(name).make({options, items, parameters});
+  SR_CHECK(dynamic_cast<TrainedModel*>(model.get()) != nullptr, ErrorKind::usage,
+           "--model.name={}: counted, not trained; use `seqrank evaluate --model.name={}`", name,
+           name);
+  return model;
+}
+
 }  // namespace
 
 TrainingParts::TrainingParts(Context& ctx, Communicator& comm, const Dataset& dataset,
@@ -26,12 +37,8 @@ TrainingParts::TrainingParts(Context& ctx, Communicator& comm, const Dataset& da
               options.real("train.learning_rate"), options.integer("train.warmup"), total_steps,
               options.real("train.final_share")};
 
-  const std::string& name = options.text("model.name");
-  model = find_model(name).make({options, dataset.items(), parameters});
+  model = make_model(options, dataset.items(), parameters);
   trained = dynamic_cast<TrainedModel*>(model.get());
-  SR_CHECK(trained != nullptr, ErrorKind::usage,
-           "--model.name={}: counted, not trained; use `seqrank evaluate --model.name={}`", name,
-           name);
   const auto seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   parameters.allocate(ctx, seed, comm.size());
   exchange = std::make_unique<GradientExchange>(
@@ -45,6 +52,12 @@ TrainingParts::TrainingParts(Context& ctx, Communicator& comm, const Dataset& da
       ctx, parameters, *exchange, adamw, static_cast<float>(options.real("train.weight_decay")));
   step = std::make_unique<TrainStep>(ctx, comm, *trained, *exchange, *optimiser, seed,
                                      static_cast<float>(options.real("train.clip")));
+}
+
+std::int64_t count_parameters(const Options& options, std::int64_t items) {
+  ParameterStore parameters;
+  const auto model = make_model(options, items, parameters);
+  return parameters.numel();
 }
 
 }  // namespace seqrank

@@ -25,4 +25,8 @@ struct TrainingParts {
   Schedule schedule;
 };
 
+// Elements of all parameters of the model that `options` describe; allocates none of them. Throws
+// as TrainingParts does.
+std::int64_t count_parameters(const Options& options, std::int64_t items);
+
 }  // namespace seqrank

@@ -221,14 +221,26 @@ def full_disk_synth(program):
 
 
 def full_disk_train(program):
+    """There is room for a few checkpoints, not for all that are to be kept."""
     make_dataset(program)
-    result, _ = run_full_disk(program, ["train", "--run=full/run", "--train.steps=2",
-                                        "--data=good.h5", "--model.width=128"])
+    result, _ = run_full_disk(program, ["train", "--run=full/run", "--train.steps=20",
+                                        "--train.save_every=1", "--train.keep=20",
+                                        "--data=good.h5", "--model.width=16"])
     if result.returncode != CHECKPOINT:
         fail(f"exit code {result.returncode}, expected {CHECKPOINT}; stderr: {result.stderr!r}")
     errors = [line for line in result.stderr.splitlines() if line.startswith("seqrank: ")]
-    if len(errors) != 1:
+    if len(errors) != 1 or "make room" not in errors[0]:
         fail(f"expected one line that starts with 'seqrank: ', got {errors}")
+
+
+def disk_too_small_to_train(program):
+    """Not one checkpoint would fit: found before step 1."""
+    make_dataset(program)
+    result, left = run_full_disk(program, ["train", "--run=full/run", "--train.steps=2",
+                                           "--data=good.h5", "--model.width=128"])
+    check_result(result, CHECKPOINT, ["full/run", "KiB free", "two checkpoints"])
+    if left:
+        fail(f"left on the small disk: {left.split()}")
 
 
 def term_ends_a_command_that_does_not_poll(program):
@@ -295,6 +307,7 @@ SPECIAL = {
     "full_disk_prepare": full_disk_prepare,
     "full_disk_synth": full_disk_synth,
     "full_disk_train": full_disk_train,
+    "disk_too_small_to_train": disk_too_small_to_train,
     "full_standard_output": full_standard_output,
     "help_into_closed_pipe": help_into_closed_pipe,
     "term_ends_a_command_that_does_not_poll": term_ends_a_command_that_does_not_poll,

@@ -1,0 +1,22 @@
+// What only several ranks together can find out: how far their clocks are apart, and how fast
+// neighbours exchange. Measures; says nothing of what is slow.
+#pragma once
+
+#include <vector>
+
+#include "collective/communicator.h"
+#include "launch/doctor/examine.h"
+#include "trainer/fault.h"
+
+namespace seqrank {
+
+// By rank, the same on all. Collective.
+std::vector<ClockReading> measure_clocks(Communicator& comm);
+
+inline constexpr std::int64_t kExchangeBytes = 1 << 20;
+
+// Every rank with the next one, the last with the first; neighbours of all pairs at once, as in a
+// ring. The same on all ranks. Collective; about a second, longer where the slowest pair is slow.
+std::vector<PairRate> measure_exchange(Communicator& comm, const FaultPlan& faults);
+
+}  // namespace seqrank

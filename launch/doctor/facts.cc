@@ -1,0 +1,115 @@
+// One list of fields a struct serves writing and reading.
+#include "launch/doctor/facts.h"
+
+#include <nlohmann/json.hpp>
+
+namespace seqrank {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <class Facts, class Visit>
+void visit_process(Facts& facts, Visit&& visit) {
+  visit("seat", facts.seat);
+  visit("launcher_processors", facts.launcher_processors);
+  visit("threads_asked", facts.threads);
+  visit("launcher", facts.claim.launcher);
+  visit("launcher_ranks", facts.claim.ranks);
+  visit("launcher_rank", facts.claim.rank);
+  visit("job_tasks", facts.job_tasks);
+  visit("binary", facts.binary);
+  visit("versions", facts.versions);
+  visit("configuration", facts.configuration);
+  visit("names_devices", facts.names_devices);
+  visit("devices", facts.devices);
+  visit("token", facts.token);
+}
+
+template <class Facts, class Visit>
+void visit_storage(Facts& facts, Visit&& visit) {
+  visit("data", facts.data);
+  visit("data_error", facts.data_error);
+  visit("data_error_code", facts.data_error_code);
+  visit("fingerprint", facts.fingerprint);
+  visit("lock_error", facts.lock_error);
+  visit("run", facts.run);
+  visit("run_error", facts.run_error);
+  visit("token_seen", facts.token_seen);
+  visit("free_bytes", facts.free_bytes);
+  visit("model_error", facts.model_error);
+  visit("parameters", facts.parameters);
+  visit("checkpoints", facts.checkpoints);
+}
+
+// Paths and messages of the system need not be UTF-8.
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+auto reader(const Json& json) {
+  return [&json](const char* name, auto& value) { json.at(name).get_to(value); };
+}
+
+}  // namespace
+
+void to_json(Json& json, const ProcessFacts& facts) {
+  visit_process(facts, [&](const char* name, const auto& value) { json[name] = value; });
+}
+void to_json(Json& json, const StorageFacts& facts) {
+  visit_storage(facts, [&](const char* name, const auto& value) { json[name] = value; });
+}
+
+std::string to_text(const ProcessFacts& facts) {
+  return dump(Json(facts));
+}
+std::string to_text(const StorageFacts& facts) {
+  return dump(Json(facts));
+}
+
+std::vector<ProcessFacts> process_facts(const std::vector<std::string>& texts) {
+  std::vector<ProcessFacts> all;
+  for (const std::string& text : texts) {
+    ProcessFacts facts;
+    try {
+      const Json json = Json::parse(text);
+      visit_process(facts, reader(json));
+    } catch (const Json::exception&) {
+      facts = {};
+      facts.binary = "of another version";
+    }
+    all.push_back(std::move(facts));
+  }
+  return all;
+}
+
+std::vector<StorageFacts> storage_facts(const std::vector<std::string>& texts) {
+  std::vector<StorageFacts> all;
+  for (const std::string& text : texts) {
+    const Json json = Json::parse(text);
+    visit_storage(all.emplace_back(), reader(json));
+  }
+  return all;
+}
+
+std::vector<Seat> seats_of(const std::vector<ProcessFacts>& processes) {
+  std::vector<Seat> seats;
+  for (const ProcessFacts& facts : processes) seats.push_back(facts.seat);
+  return seats;
+}
+
+std::vector<int> threads_of(const std::vector<ProcessFacts>& processes) {
+  const std::vector<Seat> seats = seats_of(processes);
+  std::vector<int> threads;
+  for (std::size_t rank = 0; rank < processes.size(); ++rank) {
+    const int asked = processes[rank].threads;
+    threads.push_back(asked > 0 ? asked : threads_by_seat(seats, static_cast<int>(rank)));
+  }
+  return threads;
+}
+
+std::string device_of(const ProcessFacts& facts) {
+  if (facts.devices.empty()) return "";
+  return facts.devices[static_cast<std::size_t>(facts.seat.local_rank) % facts.devices.size()];
+}
+
+}  // namespace seqrank

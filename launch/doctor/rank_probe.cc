@@ -1,0 +1,118 @@
+// Reads the environment, /proc, the data set and the run folder. Nothing here waits for a peer but
+// the seat.
+#include "launch/doctor/rank_probe.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <sstream>
+
+#include "backend/check.h"
+#include "backend/cpu/gemm.h"
+#include "collective/mpi.h"
+#include "launch/doctor/run_folder_probe.h"
+#include "launch/version.h"
+#include "trainer/checkpoint.h"
+#include "trainer/checksum.h"
+#include "trainer/run_folder.h"
+#include "trainer/training_parts.h"
+
+namespace seqrank {
+namespace {
+
+// As CUDA reads it: nothing after the first entry that is no device.
+std::vector<std::string> visible_devices(const std::string& text) {
+  std::vector<std::string> devices;
+  std::istringstream entries(text);
+  for (std::string device; std::getline(entries, device, ',');) {
+    if (device.empty() || device.starts_with("-") || device == "NoDevFiles") break;
+    devices.push_back(device);
+  }
+  return devices;
+}
+
+std::string program_sum() {
+  const File program("/proc/self/exe", O_RDONLY);
+  return sum_text(checksum(program, 0, program.size()));
+}
+
+// Where the data is and the run goes may be spelt differently: what lies there is compared instead.
+std::map<std::string, std::string> configuration(const std::string& command, const Options& run) {
+  std::map<std::string, std::string> values = {{"command", command}};
+  for (const OptionSpec& spec : run.specs()) {
+    if (spec.key == "data" || spec.key == "run" || !run.has(spec.key)) continue;
+    values[spec.key] = run.text(spec.key);
+  }
+  return values;
+}
+
+// The errno of locking it as readers do; 0: it can be locked, if not now.
+int lock_error(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (file < 0) return 0;  // opening it has said so
+  const int reason = ::flock(file, LOCK_SH | LOCK_NB) == 0 ? 0 : errno;
+  ::close(file);
+  return reason == EWOULDBLOCK ? 0 : reason;
+}
+
+void probe_run_folder(const std::string& run, int rank, const std::string& token,
+                      StorageFacts& facts) {
+  facts.run = run;
+  const std::string folder = existing_part(run);
+  facts.run_error = why_not_writable(folder, rank);
+  facts.token_seen = !token.empty() && token_seen(folder, token);
+  facts.free_bytes = free_bytes(folder);
+  facts.checkpoints =
+      static_cast<std::int64_t>(checkpoint_steps(RunFolder(run).checkpoints()).size());
+}
+
+}  // namespace
+
+ProcessFacts own_process_facts(Communicator& comm, const std::string& command, const Options& run,
+                               const Options& call) {
+  ProcessFacts facts;
+  facts.seat = own_seat(comm);
+  if (::getppid() > 0) facts.launcher_processors = processors_of(::getppid());
+  facts.threads = static_cast<int>(call.integer("threads"));
+  facts.claim = launcher_claim();
+  facts.job_tasks = slurm_job_tasks();
+  facts.binary = program_sum();
+  facts.versions = {{"seqrank", kVersion},
+                    {"MPI", mpi_library_version()},
+                    {"HDF5", hdf5_library_version()},
+                    {"oneDNN", cpu::gemm_library_version()}};
+  facts.configuration = configuration(command, run);
+  if (const char* visible = std::getenv("CUDA_VISIBLE_DEVICES")) {
+    facts.names_devices = true;
+    facts.devices = visible_devices(visible);
+  }
+  return facts;
+}
+
+StorageFacts own_storage_facts(const Options& run, int rank, const std::string& token,
+                               std::optional<Dataset>& dataset) {
+  StorageFacts facts;
+  if (run.has("run")) probe_run_folder(run.text("run"), rank, token, facts);
+  if (!run.has("data")) return facts;
+  facts.data = run.text("data");
+  try {
+    dataset = Dataset::open(facts.data);
+    facts.fingerprint = dataset->fingerprint();
+    facts.lock_error = lock_error(facts.data);
+  } catch (const Error& error) {
+    facts.data_error = error.what();
+    facts.data_error_code = error.exit_code();
+    return facts;
+  }
+  try {
+    facts.parameters = count_parameters(run, dataset->items());
+  } catch (const Error& error) {
+    facts.model_error = error.what();
+  }
+  return facts;
+}
+
+}  // namespace seqrank
