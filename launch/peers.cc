@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <fstream>
 
+#include "launch/ranks.h"
+
 namespace seqrank {
 namespace {
 
@@ -27,8 +29,6 @@ LocalPeers::LocalPeers(int rank, std::string host, std::vector<Peer> peers)
     : rank_(rank), host_(std::move(host)), peers_(std::move(peers)) {}
 
 LocalPeers LocalPeers::of(Communicator& comm) {
-  char host[256] = "";
-  ::gethostname(host, sizeof host - 1);
   const auto local = comm.split_shared();
   const auto texts = local->all_gather_text(fmt::format("{} {}", comm.rank(), ::getpid()));
   std::vector<Peer> peers;
@@ -38,7 +38,7 @@ LocalPeers LocalPeers::of(Communicator& comm) {
     if (r != local->rank()) peers.push_back(peer);
   }
   if (!std::ranges::all_of(peers, is_there)) peers.clear();
-  return {comm.rank(), host, std::move(peers)};
+  return {comm.rank(), host_name(), std::move(peers)};
 }
 
 std::string LocalPeers::gone() const {

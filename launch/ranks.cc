@@ -61,11 +61,15 @@ std::vector<int> processors_of(int process) {
   return processors;
 }
 
-Seat own_seat(Communicator& comm) {
-  Seat seat;
+std::string host_name() {
   char host[256] = "";
   ::gethostname(host, sizeof(host) - 1);
-  seat.host = host;
+  return host;
+}
+
+Seat own_seat(Communicator& comm) {
+  Seat seat;
+  seat.host = host_name();
   seat.processors = processors_of(0);
   for (const int processor : seat.processors) {
     const int core = core_of(processor);

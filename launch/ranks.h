@@ -22,6 +22,8 @@ struct Seat {
 void to_json(nlohmann::ordered_json& json, const Seat& seat);
 void from_json(const nlohmann::ordered_json& json, Seat& seat);
 
+std::string host_name();  // of the machine under this process
+
 Seat own_seat(Communicator& comm);  // collective
 
 std::vector<int> processors_of(int process);  // that it may run on; 0: of this process

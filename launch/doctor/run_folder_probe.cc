@@ -12,6 +12,8 @@
 #include <filesystem>
 #include <thread>
 
+#include "launch/ranks.h"
+
 namespace seqrank {
 namespace {
 
@@ -46,9 +48,7 @@ std::string why_not_writable(const std::string& folder, int rank) {
 }
 
 Token::Token(const std::string& folder) : folder_(folder) {
-  char host[256] = "";
-  ::gethostname(host, sizeof(host) - 1);
-  const std::string name = fmt::format(".seqrank-doctor-{}-{}", host, ::getpid());
+  const std::string name = fmt::format(".seqrank-doctor-{}-{}", host_name(), ::getpid());
   if (make_file(folder + "/" + name).empty()) name_ = name;
 }
 

@@ -155,6 +155,13 @@ def unlike_binary(program):
         PEERS, "binary", [1], "another program file", "rank 1")
 
 
+def unlike_library(program):
+    faulty = ["env", f"LD_PRELOAD={FAULTS}", "PLANTED_HDF5_MINOR=99"]
+    Result(ranks(doctor(program, "--threads=1"),
+                 [*faulty, *doctor(program, "--threads=1")])).expect(
+        0, "library", [1], "another HDF5 library: HDF5 1.99", "rank 1")
+
+
 def unlike_configuration(program):
     Result(ranks(doctor(program, "--threads=1"),
                  doctor(program, "--threads=1", "--model.layers=2", "--train.seed=7"))).expect(
@@ -183,6 +190,11 @@ def data_without_locks(program):
     Result(ranks(doctor(program, "--threads=1"),
                  [*faulty, *doctor(program, "--threads=1")])).expect(
         0, "no-locks", [1], "note: ", "No locks available", "read all the same")
+
+
+def model_that_is_not_trained(program):
+    words = [program, "doctor", "--data=data.h5", "--json=doctor.json", "--model.name=popularity"]
+    Result(words).expect(USAGE, "model", [0], "counted, not trained")
 
 
 def in_own_mounts(script, *words):
@@ -318,10 +330,12 @@ CASES = {f.__name__: f for f in (
     more_threads_than_processors,
     processors_left_idle,
     unlike_binary,
+    unlike_library,
     unlike_configuration,
     unlike_data,
     data_missing_on_one_rank,
     data_without_locks,
+    model_that_is_not_trained,
     small_disk,
     run_folder_read_only_on_one_rank,
     run_folder_not_shared,
