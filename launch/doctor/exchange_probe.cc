@@ -14,8 +14,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kClockRounds = 3;
 constexpr int kSmallTries = 10;
-constexpr int kLeastTries = 3, kMostTries = 30;
-constexpr double kSecondsAPair = 0.4;  // for the large messages of one pair
+constexpr int kLeastTries = 2, kMostTries = 30;  // after a first one
+constexpr double kSecondsAPair = 0.4;            // for the large messages of one pair
 
 double time_of_day() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
