@@ -188,6 +188,24 @@ def ranks_that_cannot_be_started_are_no_success(jobs):
     assert "no rank has said that training is finished" in jobs.log(job), jobs.log(job)
 
 
+def ranks_of_a_node_take_a_gpu_each(jobs):
+    # `doctor` takes the place and the options of `train`, and says which device a rank takes.
+    with open("doctor", "w", encoding="utf-8") as file:
+        file.write(f'#!/bin/sh\nshift\nexec {jobs.program} doctor "$@"\n')
+    os.chmod("doctor", 0o755)
+    jobs.program = os.path.abspath("doctor")
+    for launcher in "srun", "mpirun":
+        job = jobs.submit("train_nodes.sbatch", launcher, options=["--gres=gpu:2"],
+                          launcher=launcher)
+        jobs.finish(job, restarts=0)
+        rows = re.findall(r"^(\d) +(h\d) +(\d) .* (\d)$", jobs.log(job), flags=re.M)
+        assert rows == [("0", "h1", "0", "0"), ("1", "h1", "1", "1"),
+                        ("2", "h2", "0", "0"), ("3", "h2", "1", "1")], jobs.log(job)
+    job = jobs.submit("train_nodes.sbatch", "one", options=["--gres=gpu:1"])
+    jobs.wait_for_state(job, "FAILED")
+    assert "error: 2 ranks and 1 visible GPU on a host" in jobs.log(job), jobs.log(job)
+
+
 CASES = {f.__name__: f for f in (
     preempted_and_requeued_on_two_nodes_is_bitwise_the_same,
     end_of_the_time_requeues_a_run_on_one_node,
@@ -196,6 +214,7 @@ CASES = {f.__name__: f for f in (
     array_trains_each_setting_in_a_folder_of_its_own,
     cancelled_run_is_saved_and_not_requeued,
     ranks_that_cannot_be_started_are_no_success,
+    ranks_of_a_node_take_a_gpu_each,
 )}
 
 
