@@ -189,7 +189,7 @@ int main(int argc, char** argv) {
   // The usual slack of 50 us would be added to every delay. And before whatever keeps the cores
   // busy, where that is allowed.
   ::prctl(PR_SET_TIMERSLACK, 1000UL);
-  const sched_param first{.sched_priority = 1};
+  const sched_param first{.sched_priority = 50};
   ::sched_setscheduler(0, SCHED_FIFO, &first);
   std::puts("up");
   std::fflush(stdout);
