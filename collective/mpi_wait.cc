@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <thread>
 
@@ -15,7 +16,8 @@ namespace {
 
 // A message of half a megabyte takes this long in shared memory; a network takes longer.
 constexpr std::chrono::microseconds kSpin{200};
-constexpr std::chrono::microseconds kSleep{50};
+// A sleep costs a processor 15 us. Growing with the wait, it adds an eighth to it at the most.
+constexpr std::chrono::nanoseconds kShortestSleep{50'000}, kLongestSleep{500'000};
 constexpr int kNotes = 4;  // sent in the second half of the patience
 constexpr int kHostBytes = 64;
 
@@ -84,7 +86,8 @@ void MpiWaiter::idle() {
   if (waited < kSpin) {
     ::sched_yield();
   } else {
-    std::this_thread::sleep_for(kSleep);
+    std::this_thread::sleep_for(
+        std::clamp<std::chrono::nanoseconds>(waited / 8, kShortestSleep, kLongestSleep));
   }
 }
 

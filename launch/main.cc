@@ -126,6 +126,9 @@ int main(int argc, char** argv) {
   // Open MPI would print a back trace from inside SIGABRT and SIGSEGV, which allocates, and waits
   // for ever when the heap is what broke: a crashed rank has to die, or its peers wait with it.
   ::setenv("OMPI_MCA_opal_signal", "", 0);
+  // Larger messages over TCP first ask whether they may come, which is three latencies instead of
+  // one. Ours are half a megabyte at the most, and are expected.
+  ::setenv("OMPI_MCA_btl_tcp_eager_limit", "1048576", 0);
   seqrank::World world;  // outlives the try: a failing rank aborts its peers through it
   try {
     return seqrank::run_program(std::vector<std::string>(argv + 1, argv + argc), world);
