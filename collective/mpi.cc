@@ -1,15 +1,14 @@
 // The MPI transport: reductions and gathers by a ring of our own, small sums by exchange of all
 // with all, the rest by MPI's non-blocking calls. Nothing blocks inside MPI, so that a peer that
-// never comes is noticed (mpi_wait.h); only splitting and MPI_Finalize do, right after a barrier.
+// never comes is noticed (mpi_wait.h); only splitting and MPI_Finalize do, right after a barrier
+// and under guard.
 #include "collective/mpi.h"
 
 #include <fmt/format.h>
 #include <mpi.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <csignal>
 #include <cstdlib>
 
 #include "collective/mpi_direct.h"
@@ -27,7 +26,6 @@ constexpr bool kCompareCalls = true;  // one small message more a call
 #endif
 
 constexpr std::int64_t kDirectTotal = 1 << 20;  // bytes a rank receives in a direct all_reduce
-constexpr unsigned kAbortSeconds = 5;
 
 MPI_Datatype mpi_type(DType type) {
   switch (type) {
@@ -62,13 +60,6 @@ int comm_size(MPI_Comm comm) {
 std::byte* at(Tensor& x, std::int64_t element) {
   return static_cast<std::byte*>(x.raw()) +
          element * static_cast<std::int64_t>(dtype_size(x.dtype()));
-}
-
-[[noreturn]] void end_world(int exit_code) {
-  ::signal(SIGALRM, SIG_DFL);
-  ::alarm(kAbortSeconds);  // telling the launcher may hang when its host is out of reach
-  MPI_Abort(MPI_COMM_WORLD, exit_code);
-  std::_Exit(exit_code);  // MPI_Abort need not return, but may
 }
 
 class MpiTransport final : public Transport {
@@ -132,6 +123,7 @@ class MpiTransport final : public Transport {
 
   std::shared_ptr<Transport> split(const Call& call, int colour, int key) override {
     barrier(call);
+    const MpiBlockGuard guard(call.str(), limits_.patience);
     MPI_Comm part = MPI_COMM_NULL;
     check_mpi(MPI_Comm_split(comm_, colour, key, &part), call);
     return std::make_shared<MpiTransport>(part, limits_);
@@ -139,6 +131,7 @@ class MpiTransport final : public Transport {
 
   std::shared_ptr<Transport> split_shared(const Call& call) override {
     barrier(call);
+    const MpiBlockGuard guard(call.str(), limits_.patience);
     MPI_Comm part = MPI_COMM_NULL;
     check_mpi(MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, rank(), MPI_INFO_NULL, &part), call);
     return std::make_shared<MpiTransport>(part, limits_);
@@ -160,6 +153,7 @@ class MpiTransport final : public Transport {
 
   void close() override {
     barrier({Operation::barrier});
+    const MpiBlockGuard guard("closing a communicator", limits_.patience);
     waiter_.close();
     if (comm_ == MPI_COMM_WORLD) {
       check_mpi(MPI_Finalize(), "MPI_Finalize");

@@ -9,6 +9,9 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <thread>
 
 namespace seqrank {
@@ -20,6 +23,7 @@ constexpr std::chrono::microseconds kSpin{200};
 constexpr std::chrono::nanoseconds kShortestSleep{50'000}, kLongestSleep{500'000};
 constexpr int kNotes = 4;  // sent in the second half of the patience
 constexpr int kHostBytes = 64;
+constexpr unsigned kAbortSeconds = 5;
 
 double seconds(std::chrono::steady_clock::duration d) {
   return std::chrono::duration<double>(d).count();
@@ -36,8 +40,41 @@ void check_mpi(int code, const std::string& what) {
               fmt::format("{}: {}; look for the first message of another rank", what, text));
 }
 
+void end_world(int exit_code) {
+  ::signal(SIGALRM, SIG_DFL);
+  ::alarm(kAbortSeconds);  // telling the launcher may hang when its host is out of reach
+  MPI_Abort(MPI_COMM_WORLD, exit_code);
+  std::_Exit(exit_code);  // MPI_Abort need not return, but may
+}
+
+MpiBlockGuard::MpiBlockGuard(std::string what, double patience) {
+  if (patience <= 0) return;
+  watcher_ = std::thread([this, what = std::move(what), patience] {
+    std::unique_lock lock(mutex_);
+    if (ended_.wait_for(lock, std::chrono::duration<double>(patience), [this] { return over_; }))
+      return;
+    std::fputs(fmt::format("seqrank: {}: nothing from the other ranks for {:.0f} s; look for the "
+                           "first message of another rank, and at the network\n",
+                           what, patience)
+                   .c_str(),
+               stderr);
+    end_world(static_cast<int>(ErrorKind::peers));
+  });
+}
+
+MpiBlockGuard::~MpiBlockGuard() {
+  if (!watcher_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    over_ = true;
+  }
+  ended_.notify_one();
+  watcher_.join();
+}
+
 MpiWaiter::MpiWaiter(MPI_Comm comm, double patience) : patience_(patience) {
   ::prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);  // or a sleep takes twice as long as asked for
+  const MpiBlockGuard guard("making a communicator", patience);
   check_mpi(MPI_Comm_dup(comm, &notes_), "MPI_Comm_dup");
   int size = 0;
   check_mpi(MPI_Comm_rank(notes_, &rank_), "MPI_Comm_rank");

@@ -6,9 +6,12 @@
 #include <mpi.h>
 
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "collective/transport.h"
@@ -20,6 +23,23 @@ void check_mpi(int code, const std::string& what);
 inline void check_mpi(int code, const Call& call) {
   if (code != MPI_SUCCESS) check_mpi(code, call.str());
 }
+
+// Ends every rank. Does not return, not even where MPI_Abort hangs.
+[[noreturn]] void end_world(int exit_code);
+
+// Around the few calls of MPI that can only block: where one lasts longer than the patience, says
+// so in one line on standard error, since nobody else can, and ends every rank.
+class MpiBlockGuard {
+ public:
+  MpiBlockGuard(std::string what, double patience);
+  ~MpiBlockGuard();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  bool over_ = false;
+  std::thread watcher_;  // none where the patience is endless
+};
 
 class MpiWaiter {
  public:

@@ -2,6 +2,8 @@
 // exit code and lines are what the tests look at.
 #include <fmt/core.h>
 
+#include <unistd.h>
+
 #include <csignal>
 
 #include <cstdio>
@@ -9,6 +11,7 @@
 #include <string>
 
 #include "collective/mpi.h"
+#include "collective/mpi_wait.h"
 
 namespace seqrank {
 namespace {
@@ -31,6 +34,10 @@ void work(Communicator& ranks, const std::string& fault) {
     }
     if (fault == "mismatch") ranks.all_gather(x);
     if (fault == "stopped") ::raise(SIGSTOP);
+    if (fault == "blocked") {
+      const MpiBlockGuard guard("rank 1: split #3", 1);
+      ::pause();
+    }
     if (fault == "elsewhere") part->barrier();  // which rank 0 never enters
     ranks.stream().synchronize();
   } else {
