@@ -2,12 +2,16 @@
 // inherit the variables of that step, which count daemons. MPI_Init sets none of these variables.
 #include "launch/launcher.h"
 
+#include <fmt/core.h>
+
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
 
 namespace seqrank {
 namespace {
+
+constexpr const char* kSrun = "srun";
 
 struct Variables {
   const char* launcher;
@@ -19,7 +23,7 @@ constexpr Variables kLaunchers[] = {
     {"Open MPI's mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
     {"MVAPICH2's mpirun", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"},
     {"an mpirun of MPICH or Intel MPI", "PMI_SIZE", "PMI_RANK"},
-    {"srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"},
+    {kSrun, "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"},
 };
 
 std::optional<int> number(const char* variable) {
@@ -50,6 +54,18 @@ int launcher_rank() {
   // Launchers that speak PMIx and are none of the above; a batch script's SLURM_PROCID is 0.
   if (const std::optional<int> rank = number("PMIX_RANK")) return *rank;
   return number("SLURM_PROCID").value_or(0);
+}
+
+std::string launcher_fault() {
+  const LauncherClaim claim = launcher_claim();
+  const bool can_meet = std::getenv("PMIX_RANK") != nullptr;
+  if (claim.launcher != kSrun || can_meet) return "";
+  return fmt::format(
+      "srun started {} task{} here without PMIx, by which the ranks of an MPI program meet; start "
+      "it "
+      "with srun --mpi=pmix (srun --mpi=list shows what this Slurm has), or with mpirun inside the "
+      "job",
+      claim.ranks, claim.ranks == 1 ? "" : "s");
 }
 
 int slurm_job_tasks() {

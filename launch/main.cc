@@ -65,6 +65,10 @@ int run_command(const Command& command, const std::vector<std::string>& words, W
   // Before MPI starts its threads: none of them shall take these signals.
   if (command.stops == Stops::polled) install_stop_handlers();
   if (command.ranks == Ranks::mpi) {
+    if (const std::string why = launcher_fault(); !why.empty()) {
+      if (launcher_rank() > 0) return static_cast<int>(ErrorKind::peers);  // the first one tells
+      throw Error(ErrorKind::peers, why);
+    }
     MpiLimits limits;
     limits.patience = static_cast<double>(invocation.options.integer("peer-timeout"));
     world = make_mpi_communicator(limits);

@@ -58,11 +58,6 @@ std::vector<Crowd> crowds(const std::vector<ProcessFacts>& processes, const std:
   return result;
 }
 
-std::string processors_words(const Crowd& crowd) {
-  return fmt::format("processor{} {}", crowd.processors.size() == 1 ? "" : "s",
-                     ranges(std::vector<int>(crowd.processors.begin(), crowd.processors.end())));
-}
-
 Finding too_few_cores(const Crowd& crowd, const ProcessFacts& facts) {
   const bool could_have_more = facts.launcher_processors.size() > crowd.processors.size();
   const std::string advice =
@@ -70,27 +65,26 @@ Finding too_few_cores(const Crowd& crowd, const ProcessFacts& facts) {
           ? "they are bound there: pass --bind-to none to mpirun, or --cpus-per-task to srun"
           : fmt::format("start {} on a host like this, or give the job more cores",
                         count(crowd.cores.size(), "rank"));
-  return {"two-ranks-one-core",
-          Severity::warning,
-          ErrorKind::usage,
-          fmt::format("{} on {}, {}", count(crowd.ranks.size(), "rank"),
-                      count(crowd.cores.size(), "core"), processors_words(crowd)),
-          advice,
-          crowd.ranks};
+  return {
+      "two-ranks-one-core",
+      Severity::warning,
+      ErrorKind::usage,
+      fmt::format("{} on {}", count(crowd.ranks.size(), "rank"), count(crowd.cores.size(), "core")),
+      advice,
+      crowd.ranks};
 }
 
 Finding too_many_threads(const Crowd& crowd) {
   const std::size_t processors = crowd.processors.size();
-  return {
-      "threads",
-      Severity::warning,
-      ErrorKind::usage,
-      fmt::format("{} on {}, {}", count(static_cast<std::size_t>(crowd.threads), "compute thread"),
-                  count(processors, "processor"), processors_words(crowd)),
-      fmt::format("pass --threads={}, or let the ranks have more processors (mpirun --bind-to "
-                  "none, srun --cpus-per-task)",
-                  std::max<std::size_t>(1, processors / crowd.ranks.size())),
-      crowd.ranks};
+  return {"threads",
+          Severity::warning,
+          ErrorKind::usage,
+          fmt::format("{} on {}", count(static_cast<std::size_t>(crowd.threads), "compute thread"),
+                      count(processors, "processor")),
+          fmt::format("pass --threads={}, or let the ranks have more processors (mpirun --bind-to "
+                      "none, srun --cpus-per-task)",
+                      std::max<std::size_t>(1, processors / crowd.ranks.size())),
+          crowd.ranks};
 }
 
 // mpirun binds each of one or two ranks to a single core; a thread count that was not asked for

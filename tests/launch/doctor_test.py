@@ -14,7 +14,8 @@ import sys
 import tempfile
 
 SUPPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support")
-sys.path[:0] = [SUPPORT, os.path.join(SUPPORT, "two_hosts")]
+sys.path[:0] = [SUPPORT, os.path.join(SUPPORT, "slurm"), os.path.join(SUPPORT, "two_hosts")]
+import cluster as slurm
 import hosts
 from training import SMALL, make_data
 
@@ -113,8 +114,23 @@ def foreign_launcher(program):
     result.expect(PEERS, "foreign-launcher", [0], "2 processes", "mpirun -np 2 --bind-to none")
     second = Result(doctor(program), {"PMI_SIZE": "2", "PMI_RANK": "1"})
     assert second.code == PEERS and second.text + second.errors == "", "one process speaks"
-    result = Result(doctor(program), {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "0"})
-    result.expect(PEERS, "foreign-launcher", [0], "srun started 4", "srun --mpi=pmix --ntasks=4")
+
+
+def srun_without_pmix(program):
+    """A real Slurm, whose srun does not join ranks unless it is told to, and then does."""
+    slurm.skip_unless_installed()
+    os.mkdir("slurm")
+    with hosts.TwoHosts(hosts.VethPair()) as two, \
+            slurm.Cluster(two.hosts, os.path.abspath("slurm")) as cluster:
+        def srun(*words):
+            return cluster.call("srun", "--nodes=2", "--ntasks=2", *words,
+                                *doctor(program, "--threads=1"), check=False, timeout=60,
+                                stderr=subprocess.STDOUT)
+        said = [line for line in srun("--mpi=none").splitlines() if not line.startswith("srun: ")]
+        assert len(said) == 1 and said[0].startswith("seqrank: "), said
+        assert "2 tasks" in said[0] and "srun --mpi=pmix" in said[0], said
+        assert not os.path.exists("doctor.json")
+        assert "2 ranks on 2 hosts" in srun("--mpi=pmix")
 
 
 def idle_tasks(program):
@@ -330,7 +346,8 @@ def train_ends_before_anything_is_written(program):
         assert set(os.listdir(".")) == before, os.listdir(".")
 
 
-TWO_HOSTS = {f.__name__: f for f in (slow_wire_between_hosts, finds_nothing_on_two_hosts)}
+TWO_HOSTS = {f.__name__: f for f in (slow_wire_between_hosts, finds_nothing_on_two_hosts,
+                                      srun_without_pmix)}
 CASES = {f.__name__: f for f in (
     finds_nothing_on_two_ranks,
     works_without_data_and_run_folder,

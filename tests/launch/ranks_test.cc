@@ -102,6 +102,21 @@ TEST_F(Launcher, TheInnermostOneSpeaks) {
   EXPECT_EQ(launcher_rank(), 9);
 }
 
+TEST_F(Launcher, SrunWithoutPmixCannotWork) {
+  EXPECT_EQ(launcher_fault(), "");
+  set("SLURM_STEP_NUM_TASKS", "2");
+  set("SLURM_PROCID", "1");
+  EXPECT_THAT(launcher_fault(), ::testing::HasSubstr("srun --mpi=pmix"));
+  set("PMIX_RANK", "1");
+  EXPECT_EQ(launcher_fault(), "");
+}
+
+TEST_F(Launcher, MpirunWithinAStepOfSlurmCanWork) {
+  set("SLURM_STEP_NUM_TASKS", "2");
+  set("OMPI_COMM_WORLD_SIZE", "4");
+  EXPECT_EQ(launcher_fault(), "");
+}
+
 TEST_F(Launcher, WhatIsNoNumberIsNotBelieved) {
   set("PMI_SIZE", "many");
   EXPECT_EQ(launcher_claim().launcher, "");
