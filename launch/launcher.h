@@ -18,8 +18,8 @@ LauncherClaim launcher_claim();
 // This process's rank as the launcher tells it, for errors before there is a world; 0 alone.
 int launcher_rank();
 
-// Why MPI cannot join the ranks that the launcher started, where that is sure before it is tried (it
-// would end the process with pages about how MPI was built); "" = no reason known.
+// Why MPI cannot join the ranks that the launcher started, where that is sure before it is tried
+// (it would end the process with pages about how MPI was built); "" = no reason known.
 std::string launcher_fault();
 
 // Tasks of the Slurm job around this process, of which a launcher may use fewer; 0 outside a job.
