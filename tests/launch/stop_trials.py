@@ -140,14 +140,19 @@ def stop(program, kind, phase, everyone, number=0, run="run"):
     """Asks for a stop in a phase, of one rank (by turns) or of all. The run must end with 75 and one
     good checkpoint, of its last step. Returns seconds from the wish to the end."""
     by_time = kind == "end time"
-    pause = {"step": 20}.get(phase, 1500 if by_time else 400)  # a step pauses each time
-    more = [f"--train.fault={PAUSE[phase]}:sleep={pause}"]
+    pause = {"step": 20}.get(phase, 400)  # a step pauses each time
+    more = []
     if by_time:
-        # The wish comes one to two seconds from now, four before the end: time enough to save.
-        more += [f"--stop-at={int(time.time()) + 6}", "--stop-margin=4"]
+        # The wish comes so many seconds from now, or one less, and six before the end: time enough
+        # for two saves that are held up.
+        wish = 2 if phase in ("step", "save") else 4
+        pause = {"step": 20, "save": 2000}.get(phase, 4000)
+        more = [f"--stop-at={int(time.time()) + wish + 6}", "--stop-margin=6"]
+    more.append(f"--train.fault={PAUSE[phase]}:sleep={pause}")
     trial = Trial(program, run, *more)
     try:
-        trial.wait_for(phase)
+        if not by_time:
+            trial.wait_for(phase)
         if kind == "STOP file":
             open(f"{run}/STOP", "w", encoding="utf-8").close()
         elif not by_time:
