@@ -151,8 +151,7 @@ def stop(program, kind, phase, everyone, number=0, run="run"):
     more.append(f"--train.fault={PAUSE[phase]}:sleep={pause}")
     trial = Trial(program, run, *more)
     try:
-        if not by_time:
-            trial.wait_for(phase)
+        trial.wait_for("warm-up" if by_time else phase)
         if kind == "STOP file":
             open(f"{run}/STOP", "w", encoding="utf-8").close()
         elif not by_time:
