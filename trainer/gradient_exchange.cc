@@ -12,16 +12,17 @@ GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, Communic
       comm_(comm),
       overlap_(options.overlap),
       rows_(ctx, comm, options.overlap) {
-  bool alone = true;  // whether the last bucket takes no more parameters
-  for (const Parameter& p : store.parameters()) {
-    const bool by_rows = p.access != Access::whole;
-    if (alone || by_rows || 4 * p.extent >= options.bucket_bytes)
-      buckets_.push_back({p.offset, p.offset, {}, 0, 0, {}, {}});
+  const auto& parameters = store.parameters();
+  bucket_of_.resize(parameters.size());
+  bool full = true;  // the newest bucket takes no more
+  for (auto p = parameters.rbegin(); p != parameters.rend(); ++p) {
+    const bool by_rows = p->access != Access::whole;
+    if (full || by_rows) buckets_.emplace_back().end = p->offset + p->extent;
     Bucket& bucket = buckets_.back();
-    bucket.end = p.offset + p.extent;
-    if (p.access != Access::rows) ++bucket.parameters;
-    alone = by_rows || 4 * (bucket.end - bucket.begin) >= options.bucket_bytes;
-    bucket_of_.push_back(static_cast<int>(buckets_.size()) - 1);
+    bucket.begin = p->offset;
+    if (p->access != Access::rows) ++bucket.parameters;
+    bucket_of_[p->index] = buckets_.size() - 1;
+    full = by_rows || 4 * (bucket.end - bucket.begin) >= options.bucket_bytes;
   }
   for (Bucket& bucket : buckets_) {
     const auto own = Communicator::piece_range(bucket.end - bucket.begin, comm.rank(), comm.size());
@@ -29,18 +30,24 @@ GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, Communic
     bucket.gradient = store.gradients().flat_range(bucket.begin, bucket.end);
     bucket.value = store.values().flat_range(bucket.begin, bucket.end);
   }
+  store.set_before_read([this](const Parameter& p) { before_read(p); });
 }
 
 void GradientExchange::begin() {
   fill(ctx_, store_.gradients(), 0);
   for (Bucket& bucket : buckets_) bucket.pending = bucket.parameters;
-  next_ = static_cast<int>(buckets_.size()) - 1;
+  sent_ = 0;
+  if (values_ == Values::at_owners) values_ = Values::wanted;
 }
 
 TapeHooks GradientExchange::hooks() {
   return {.complete = [this](Parameter& p) { complete(p); },
-          .fetch_rows = [this](Parameter& table_VD,
-                               const Tensor& id_U) { return rows_.fetch(table_VD, id_U); }};
+          .fetch_rows =
+              [this](Parameter& table_VD, const Tensor& id_U) {
+                FetchedRows rows = rows_.fetch(table_VD, id_U);
+                gather_dense();
+                return rows;
+              }};
 }
 
 void GradientExchange::complete(const Parameter& p) {
@@ -57,18 +64,42 @@ void GradientExchange::finish() {
 }
 
 void GradientExchange::send_ready() {
-  for (; next_ >= 0 && buckets_[next_].pending == 0; --next_) {
-    if (buckets_[next_].parameters == 0) continue;
+  for (; sent_ < buckets_.size() && buckets_[sent_].pending == 0; ++sent_) {
+    if (buckets_[sent_].parameters == 0) continue;
     comm_.stream().wait(ctx_.compute().record());
-    comm_.reduce_scatter(buckets_[next_].gradient, Reduce::sum);
+    comm_.reduce_scatter(buckets_[sent_].gradient, Reduce::sum);
     if (overlap_ == Overlap::no) ctx_.compute().wait(comm_.stream().record());
   }
 }
 
-void GradientExchange::gather_values() {
+void GradientExchange::before_read(const Parameter& p) {
+  if (values_ == Values::here) return;
+  SR_ASSERT(values_ != Values::at_owners, "{}: read between steps without settle()", p.name);
+  SR_ASSERT(p.access != Access::rows, "{}: read whole, declared to be read by rows", p.name);
+  gather_dense();
+  ctx_.compute().wait(buckets_[bucket_of_[p.index]].gathered);
+}
+
+// Begun by the first who reads values in a step, not before: rows of a look-up go first.
+void GradientExchange::gather_dense() {
+  if (values_ != Values::wanted) return;
+  values_ = Values::coming;
+  for (auto bucket = buckets_.rbegin(); bucket != buckets_.rend(); ++bucket)
+    if (bucket->parameters > 0) gather(*bucket);
+}
+
+void GradientExchange::gather(Bucket& bucket) {
   comm_.stream().wait(ctx_.compute().record());
-  for (Bucket& bucket : buckets_) comm_.all_gather(bucket.value);
+  comm_.all_gather(bucket.value);
+  bucket.gathered = comm_.stream().record();
+  if (overlap_ == Overlap::no) ctx_.compute().wait(bucket.gathered);
+}
+
+void GradientExchange::settle() {
+  if (values_ == Values::here) return;
+  for (Bucket& bucket : buckets_) gather(bucket);
   ctx_.compute().wait(comm_.stream().record());
+  values_ = Values::here;
 }
 
 }  // namespace seqrank

@@ -1,8 +1,9 @@
 // Gradients to the ranks that own them, and updated values back. The flat block of parameters is
 // cut into buckets of neighbouring parameters; each bucket leaves (reduce-scatter) while backward
-// still runs, as soon as its gradients are complete, always last bucket first, so that all ranks
-// make the same calls in the same order. Every rank owns one piece of every bucket. What look-ups
-// add to a gradient goes to the owners as rows, apart.
+// still runs, as soon as its gradients are complete, always from the last to the first, so that all
+// ranks make the same calls in the same order. Every rank owns one piece of every bucket. Updated
+// values come back (all-gather) while the next forward runs, from the first to the last. What is
+// looked up goes by rows, apart.
 #pragma once
 
 #include <cstdint>
@@ -22,23 +23,28 @@ struct ExchangeOptions {
 class GradientExchange {
  public:
   struct Bucket {
-    std::int64_t begin, end;  // of the flat block
-    Communicator::Range own;  // this rank's piece, in the flat block
-    int parameters;           // that lie in it and have a dense gradient
-    int pending;              // of those, not complete yet
-    Tensor gradient, value;   // views of the flat blocks
+    std::int64_t begin = 0, end = 0;  // of the flat block
+    Communicator::Range own{};        // this rank's piece, in the flat block
+    int parameters = 0;               // that lie in it and have a dense gradient
+    int pending = 0;                  // of those, not complete yet
+    Tensor gradient, value;           // views of the flat blocks
+    Event gathered;                   // the newest values are here
   };
 
-  // `store` must be allocated, with as many row_pieces as ranks, and outlive this. A parameter
-  // larger than bucket_bytes is a bucket of its own, as is what is read by rows.
+  // `store` must be allocated, with as many row_pieces as ranks, and outlive this. A bucket is
+  // filled from its last parameter to its first, so that small ones join the large one declared
+  // before them. What is read by rows is a bucket of its own.
   GradientExchange(Context& ctx, ParameterStore& store, Communicator& comm,
                    const ExchangeOptions& options);
+  ~GradientExchange() { store_.set_before_read({}); }
   GradientExchange(const GradientExchange&) = delete;
   GradientExchange& operator=(const GradientExchange&) = delete;
 
-  // Zeroes all gradients; none is complete.
+  // Zeroes all gradients; none is complete. From here on reading a parameter's values is allowed,
+  // and waits for those of its bucket.
   void begin();
-  // For the tape of the step: complete(), and rows fetched from their owners.
+  // For the tape of the step: complete(), and rows fetched from their owners. A look-up before all
+  // else goes before all other values, too.
   TapeHooks hooks();
   // Backward is done with p, but for rows. Sends its bucket when it and all buckets behind it are
   // complete.
@@ -46,16 +52,29 @@ class GradientExchange {
   // Sends what is left, waits, and adds what came as rows: this rank's pieces are then the sums
   // over ranks, on the compute stream.
   void finish();
-  // Every rank's updated pieces of the values, to all ranks; the compute stream waits.
-  void gather_values();
+  // This rank's pieces of the values have been changed, as every other rank's. They travel in the
+  // next step; until it begins, reading parameters aborts unless settle() is called.
+  void values_updated() { values_ = Values::at_owners; }
+  // All values to all ranks, waited for by the compute stream: for whoever reads parameters between
+  // steps. Collective.
+  void settle();
 
+  // In the order in which they leave.
   const std::vector<Bucket>& buckets() const { return buckets_; }
-  int sent() const {
-    return static_cast<int>(buckets_.size()) - 1 - next_;
-  }  // buckets, since begin
+  std::size_t sent() const { return sent_; }  // buckets, since begin()
 
  private:
+  // Of what others own.
+  enum class Values {
+    here,
+    at_owners,
+    wanted,  // at owners, in a step
+    coming,
+  };
   void send_ready();
+  void before_read(const Parameter& p);
+  void gather(Bucket& bucket);
+  void gather_dense();
 
   Context& ctx_;
   ParameterStore& store_;
@@ -63,8 +82,9 @@ class GradientExchange {
   Overlap overlap_;
   RowExchange rows_;
   std::vector<Bucket> buckets_;
-  std::vector<int> bucket_of_;  // by parameter index
-  int next_ = -1;               // the bucket that leaves next; counts down
+  std::vector<std::size_t> bucket_of_;  // by parameter index
+  std::size_t sent_ = 0;
+  Values values_ = Values::here;
 };
 
 }  // namespace seqrank

@@ -53,7 +53,7 @@ void load_run(Context& ctx, Communicator& comm, const std::string& run, const Da
   std::vector<TensorPiece> pieces;
   for (Parameter& p : loaded.parameters.parameters()) {
     const std::int64_t total = p.shape.numel();
-    pieces.push_back({p.name + "/weight", 0, total, total, p.value.reshape({total})});
+    pieces.push_back({p.name + "/weight", 0, total, total, p.local_value().reshape({total})});
   }
   checkpoints.load(state->step, pieces);
   loaded.origin = fmt::format("{} at step {}", run, state->step);

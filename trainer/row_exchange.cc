@@ -33,7 +33,7 @@ FetchedRows RowExchange::fetch(Parameter& table_VD, const Tensor& id_U) {
   const std::int64_t d = table_VD.shape[1];
   const Route route = make_route(rows_a_rank(table_VD, comm_.size()), id_U);
   Tensor row_RD = ctx_.empty(DType::f32, {route.own_id_R.dim(0), d});
-  gather_rows(ctx_, row_RD, own_rows(table_VD.value, table_VD), route.own_id_R);
+  gather_rows(ctx_, row_RD, own_rows(table_VD.local_value(), table_VD), route.own_id_R);
   Tensor row_UD = ctx_.empty(DType::f32, {id_U.dim(0), d});
   comm_.stream().wait(ctx_.compute().record());
   comm_.all_to_all_v(row_UD, times(route.asked, d), row_RD, times(route.served, d));

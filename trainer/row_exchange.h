@@ -46,7 +46,7 @@ class RowExchange {
 
   Route make_route(std::int64_t own_rows, const Tensor& id_U);
   void give_back(const Parameter& table_VD, const Route& route, const Tensor& drow_UD);
-  // of.value or of.gradient: the rows that this rank owns.
+  // Of the table's values or gradients, the rows that this rank owns.
   Tensor own_rows(const Tensor& whole_VD, const Parameter& table_VD) const;
 
   Context& ctx_;

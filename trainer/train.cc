@@ -185,6 +185,7 @@ void TrainingRun::show_progress() {
 // False where a stop was wished for before it was done; it stays due, and nothing has changed.
 bool TrainingRun::evaluate_epoch() {
   faults_.at("train.evaluate", comm_.rank());
+  parts_.exchange->settle();
   const auto result = evaluate_unless(ctx_, comm_, *parts_.model, dataset_,
                                       evaluate_options_from(options_, Split::validation),
                                       [this] { return wishes_to_stop(); });

@@ -43,7 +43,7 @@ void TrainingRun::resume() {
              options_.text("run"), difference_text(differences));
     auto pieces = parts_.optimiser->pieces();
     checkpoints_.load(saved->step, pieces);
-    parts_.exchange->gather_values();
+    parts_.exchange->values_updated();
     const TrainingState now = state_;
     state_ = *saved;
     state_.config = now.config;

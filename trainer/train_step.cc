@@ -31,7 +31,7 @@ void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish
 
   exchange_.begin();  // zero gradients
   Tape tape(ctx_, TapeMode::training, seed_, exchange_.hooks());
-  Var loss = model_.loss(tape, batch);
+  Var loss = model_.loss(tape, batch);  // values arrive as layers read them
   copy(ctx_, loss_1, loss.value());
   tape.backward(loss);  // buckets leave as they fill
   exchange_.finish();   // wait
@@ -42,7 +42,7 @@ void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish
   ctx_.compute().wait(comm_.stream().record());
   clip_scale(ctx_, scale_1_, squared_norm_1, clip_);  // zero where the norm is not finite
   optimiser_.update(ctx_, scale_1_, rate, step + 1);
-  exchange_.gather_values();
+  exchange_.values_updated();  // they travel under the next forward
   // ---- what follows only observes -------------------------------------------------------------
 }
 

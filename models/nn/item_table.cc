@@ -59,7 +59,7 @@ Var ItemTable::softmax_loss(Tape& tape, Var h_ND, const Batch& batch) {
 }
 
 void ItemTable::scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD) {
-  Tensor table_VD = output_->value;
+  Tensor table_VD = output_->value();
   Tensor h = h_BD;
   if (score_ == Score::cosine) {
     const Tensor table_source = table_VD;

@@ -29,7 +29,7 @@ Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N, const UniqueR
   Var y(ctx.empty(DType::f32, {id_N.dim(0), table_VD.shape[1]}));
   Tensor out = y.value();
   if (tape.mode() == TapeMode::inference) {
-    gather_rows(ctx, out, table_VD.value, id_N);
+    gather_rows(ctx, out, table_VD.value(), id_N);
     return y;
   }
   const FetchedRows fetched = tape.fetch_rows(table_VD, rows.id_U);
@@ -46,13 +46,13 @@ Var linear(Tape& tape, Var x_NK, Parameter& w_MK, Parameter* b_M) {
   Context& ctx = tape.ctx();
   Var y(ctx.empty(DType::f32, {x_NK.value().dim(0), w_MK.shape[0]}));
   Tensor out = y.value();
-  seqrank::linear(ctx, out, x_NK.value(), w_MK.value, b_M ? b_M->value : Tensor());
+  seqrank::linear(ctx, out, x_NK.value(), w_MK.value(), b_M ? b_M->value() : Tensor());
   std::vector<Parameter*> uses = {&w_MK};
   if (b_M) uses.push_back(b_M);
   tape.record(y, uses, [&tape, x_NK, &w_MK, b_M, y]() mutable {
     Tensor dx = like(tape.ctx(), x_NK.value());
     Tensor db = b_M ? b_M->gradient : Tensor();
-    linear_backward(tape.ctx(), dx, w_MK.gradient, db, y.gradient(), x_NK.value(), w_MK.value);
+    linear_backward(tape.ctx(), dx, w_MK.gradient, db, y.gradient(), x_NK.value(), w_MK.value());
     tape.give_gradient(x_NK, dx);
   });
   return y;
@@ -91,11 +91,12 @@ Var layer_norm(Tape& tape, Var x_ND, Parameter& gain_D, Parameter& bias_D, float
   Tensor out = y.value();
   Tensor mean_N = ctx.empty(DType::f32, {x_ND.value().dim(0)});
   Tensor rstd_N = like(ctx, mean_N);
-  seqrank::layer_norm(ctx, out, mean_N, rstd_N, x_ND.value(), gain_D.value, bias_D.value, epsilon);
+  seqrank::layer_norm(ctx, out, mean_N, rstd_N, x_ND.value(), gain_D.value(), bias_D.value(),
+                      epsilon);
   tape.record(y, {&gain_D, &bias_D}, [&tape, x_ND, &gain_D, &bias_D, mean_N, rstd_N, y]() mutable {
     Tensor dx = like(tape.ctx(), x_ND.value());
     layer_norm_backward(tape.ctx(), dx, gain_D.gradient, bias_D.gradient, y.gradient(),
-                        x_ND.value(), mean_N, rstd_N, gain_D.value);
+                        x_ND.value(), mean_N, rstd_N, gain_D.value());
     tape.give_gradient(x_ND, dx);
   });
   return y;
@@ -158,7 +159,8 @@ Var recurrence(Tape& tape, Cell cell, Var x_NK, const RecurrenceParameters& p, c
   Context& ctx = tape.ctx();
   Var h(ctx.empty(DType::f32, {x_NK.value().dim(0), p.w_h_GH->shape[1]}));
   Tensor out = h.value();
-  const RecurrenceWeights weights{p.w_x_GK->value, p.w_h_GH->value, p.b_x_G->value, p.b_h_G->value};
+  const RecurrenceWeights weights{p.w_x_GK->value(), p.w_h_GH->value(), p.b_x_G->value(),
+                                  p.b_h_G->value()};
   auto reserve = std::make_shared<RecurrenceReserve>();
   seqrank::recurrence(ctx, cell, out, *reserve, x_NK.value(), weights, packed_order(batch));
   tape.record(h, {p.w_x_GK, p.w_h_GH, p.b_x_G, p.b_h_G},
@@ -199,14 +201,14 @@ Var query_attention(Tape& tape, Activation act, Var k_NA, Var q_NA, Parameter& w
   Var c(like(ctx, v_ND.value()));
   Tensor out = c.value();
   Tensor lse_N = ctx.empty(DType::f32, {v_ND.value().dim(0)});
-  seqrank::query_attention(ctx, act, out, lse_N, k_NA.value(), q_NA.value(), w_A.value,
+  seqrank::query_attention(ctx, act, out, lse_N, k_NA.value(), q_NA.value(), w_A.value(),
                            v_ND.value(), batch.offset_B1);
   tape.record(c, {&w_A}, [&tape, &batch, act, k_NA, q_NA, &w_A, v_ND, lse_N, c]() mutable {
     Tensor dk = like(tape.ctx(), k_NA.value());
     Tensor dq = like(tape.ctx(), q_NA.value());
     Tensor dv = like(tape.ctx(), v_ND.value());
     query_attention_backward(tape.ctx(), act, dk, dq, w_A.gradient, dv, c.gradient(), c.value(),
-                             lse_N, k_NA.value(), q_NA.value(), w_A.value, v_ND.value(),
+                             lse_N, k_NA.value(), q_NA.value(), w_A.value(), v_ND.value(),
                              batch.offset_B1);
     tape.give_gradient(k_NA, dk);
     tape.give_gradient(q_NA, dq);

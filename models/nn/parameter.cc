@@ -42,13 +42,24 @@ void initialise(const Parameter& parameter, std::uint64_t seed, std::span<float>
 
 }  // namespace
 
+Tensor Parameter::value() const {
+  store_->before_read(*this);
+  return value_;
+}
+
 Parameter& ParameterStore::declare(const std::string& name, Shape shape, Initialiser initialiser,
                                    Decay decay, Access access) {
   SR_ASSERT(!values_P, "parameter {} declared after allocate()", name);
   for (const Parameter& other : parameters_)
     SR_ASSERT(other.name != name, "parameter {} declared twice", name);
-  Parameter parameter{name, shape, initialiser, decay, access, 0, 0, 0, {}, {}};
+  Parameter parameter;
+  parameter.name = name;
+  parameter.shape = shape;
+  parameter.initialiser = initialiser;
+  parameter.decay = decay;
+  parameter.access = access;
   parameter.index = static_cast<int>(parameters_.size());
+  parameter.store_ = this;
   numel_ += shape.numel();
   parameters_.push_back(std::move(parameter));
   return parameters_.back();
@@ -71,9 +82,9 @@ void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int row_pieces) 
   fill(ctx, gradients_P, 0);
   for (Parameter& parameter : parameters_) {
     const std::int64_t end = parameter.offset + parameter.shape.numel();
-    parameter.value = values_P.flat_range(parameter.offset, end).reshape(parameter.shape);
+    parameter.value_ = values_P.flat_range(parameter.offset, end).reshape(parameter.shape);
     parameter.gradient = gradients_P.flat_range(parameter.offset, end).reshape(parameter.shape);
-    initialise(parameter, seed, parameter.value.span<float>());
+    initialise(parameter, seed, parameter.value_.span<float>());
   }
 }
 

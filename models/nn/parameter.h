@@ -1,10 +1,12 @@
 // Parameters: declared by name and shape while a model is built, then laid out in one flat block of
 // values and one of gradients, in the order of declaration. Buckets are ranges of the flat block,
-// so what is exchanged and saved does not depend on the model. Knows no ranks.
+// so what is exchanged and saved does not depend on the model. Knows no ranks, but that values may
+// be on their way: they are read through value(), which sees to it that they are there.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 
 #include "backend/context.h"
@@ -27,21 +29,36 @@ enum class Access {
   rows_and_whole,  // both, as a tied item table
 };
 
+class ParameterStore;
+
 struct Parameter {
   std::string name;
   Shape shape;
   Initialiser initialiser;
-  Decay decay;
-  Access access;
+  Decay decay = Decay::yes;
+  Access access = Access::whole;
   int index = 0;            // in order of declaration
   std::int64_t offset = 0;  // of its first element in the flat block
   std::int64_t extent = 0;  // elements of the flat block that it takes; see allocate()
-  Tensor value;             // f32, a view of the flat block
-  Tensor gradient;          // likewise
+  Tensor gradient;          // f32, a view of the flat block
+
+  // Likewise; what the compute stream does next with it sees the newest values.
+  Tensor value() const;
+  // What is here now, newest or not.
+  const Tensor& local_value() const { return value_; }
+
+ private:
+  friend class ParameterStore;
+  const ParameterStore* store_ = nullptr;
+  Tensor value_;
 };
 
 class ParameterStore {
  public:
+  ParameterStore() = default;
+  ParameterStore(const ParameterStore&) = delete;
+  ParameterStore& operator=(const ParameterStore&) = delete;
+
   // The reference stays valid. Throws on a name given twice.
   Parameter& declare(const std::string& name, Shape shape, Initialiser initialiser,
                      Decay decay = Decay::yes, Access access = Access::whole);
@@ -50,6 +67,15 @@ class ParameterStore {
   // element) alone. Gradients are zero. What is read by rows is given rows that nobody reads, up to
   // a multiple of row_pieces, so that so many equal pieces of it hold whole rows.
   void allocate(Context& ctx, std::uint64_t seed, int row_pieces = 1);
+
+  // Called before each read of a parameter through value(): whoever brings values from elsewhere
+  // makes the compute stream wait for them there. None: nothing is on its way.
+  void set_before_read(std::function<void(const Parameter&)> before_read) {
+    before_read_ = std::move(before_read);
+  }
+  void before_read(const Parameter& p) const {
+    if (before_read_) before_read_(p);
+  }
 
   std::deque<Parameter>& parameters() { return parameters_; }
   const std::deque<Parameter>& parameters() const { return parameters_; }
@@ -62,6 +88,7 @@ class ParameterStore {
   std::int64_t numel_ = 0;
   Tensor values_P;
   Tensor gradients_P;
+  std::function<void(const Parameter&)> before_read_;
 };
 
 }  // namespace seqrank

@@ -22,7 +22,7 @@ void Tape::record(const Var& made, std::vector<Parameter*> uses, std::function<v
 FetchedRows Tape::fetch_rows(Parameter& table_VD, const Tensor& id_U) {
   if (hooks_.fetch_rows) return hooks_.fetch_rows(table_VD, id_U);
   Tensor row_UD = ctx_.empty(DType::f32, {id_U.dim(0), table_VD.shape[1]});
-  gather_rows(ctx_, row_UD, table_VD.value, id_U);
+  gather_rows(ctx_, row_UD, table_VD.value(), id_U);
   return {row_UD, [this, &table_VD, id_U](const Tensor& drow_UD) {
             scatter_add_rows(ctx_, table_VD.gradient, id_U, drow_UD);
           }};

@@ -26,7 +26,7 @@ class Var {
   explicit Var(Tensor value) : node_(std::make_shared<Node>()) { node_->value = std::move(value); }
   // A parameter as a variable. It holds no gradient of its own: a layer adds to the parameter's and
   // names it in its `uses`.
-  explicit Var(Parameter& p) : Var(p.value) { node_->parameter = &p; }
+  explicit Var(Parameter& p) : Var(p.value()) { node_->parameter = &p; }
   explicit operator bool() const { return node_ != nullptr; }
   Parameter* parameter() const { return node_->parameter; }
   const Tensor& value() const { return node_->value; }

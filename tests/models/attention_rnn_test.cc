@@ -80,7 +80,7 @@ TEST_P(AttentionRnnForms, EveryParametersGradientMatchesAlongARandomDirection) {
   const std::vector<float> gradient = gradient_of(ctx, *built, batch);
   std::mt19937 random(17);
   for (Parameter& p : built->store.parameters()) {
-    const auto w = p.value.span<float>();
+    const auto w = p.value().span<float>();
     const std::span g(gradient.data() + p.offset, w.size());
     const std::vector<float> start(w.begin(), w.end());
     std::vector<double> direction(w.size());
@@ -147,13 +147,52 @@ TEST(AttentionRnn, AnOutputTableOfItsOwnIsDeclaredLastAndCompleteFirst) {
   EXPECT_EQ(std::ranges::count(completed, "items"), 0);  // it has rows alone
 }
 
+// Values come bucket by bucket, and gradients leave the other way round: neither may wait for what
+// lies further on.
+TEST(AttentionRnn, ReadsParametersInTheOrderOfDeclarationAndCompletesThemInTheOtherOne) {
+  for (const Form& form : {Form{}, Form{{"model.cell", "lstm"}, {"model.tied", "no"}},
+                           Form{{"model.attention", "query"}, {"model.score", "cosine"}}}) {
+    Context ctx(Device::cpu, 1);
+    Form settings = form;
+    settings["model.layers"] = "3";
+    auto built = build(ctx, settings);
+    std::vector<int> read, completed;
+    built->store.set_before_read([&](const Parameter& p) {
+      if (completed.empty() && std::ranges::find(read, p.index) == read.end())
+        read.push_back(p.index);
+    });
+    const auto fetch_rows = [&](Parameter&, const Tensor& id_U) -> FetchedRows {
+      Tensor row_UD = ctx.empty(DType::f32, {id_U.dim(0), 8});
+      fill(ctx, row_UD, 0.1f);
+      return {row_UD, [](const Tensor&) {}};
+    };
+    const Batch batch = packed_batch(ctx, kSequences);
+    Tape tape(ctx, TapeMode::training, 5,
+              {.complete = [&](Parameter& p) { completed.push_back(p.index); },
+               .fetch_rows = fetch_rows});
+    Var loss = built->trained().loss(tape, batch);
+    EXPECT_EQ(built->store.parameters()[read.back()].name,
+              form.contains("model.tied") ? "items_out" : "items");
+    tape.backward(loss);
+    const auto layer = [&](int index) {  // reads all of its parameters, and completes them, at once
+      const std::string& name = built->store.parameters()[index].name;
+      return name.substr(0, name.rfind('.'));
+    };
+    const auto in_order = [&](int a, int b) { return a < b || layer(a) == layer(b); };
+    for (std::size_t i = 1; i < read.size(); ++i)
+      EXPECT_TRUE(in_order(read[i - 1], read[i])) << testing::PrintToString(read);
+    for (std::size_t i = 1; i < completed.size(); ++i)
+      EXPECT_TRUE(in_order(completed[i], completed[i - 1])) << testing::PrintToString(completed);
+  }
+}
+
 TEST(AttentionRnn, OnlyTheForgetGateOfAnLstmStartsWithABias) {
   Context ctx(Device::cpu, 1);
   for (const char* cell : {"gru", "lstm"}) {
     auto built = build(ctx, {{"model.cell", cell}});
     for (const Parameter& p : built->store.parameters()) {
       if (!p.name.starts_with("rnn.0.b_")) continue;
-      const auto b = p.value.span<float>();
+      const auto b = p.value().span<float>();
       const bool forgets = p.name == "rnn.0.b_x" && std::string(cell) == "lstm";
       for (std::size_t i = 0; i < b.size(); ++i)
         EXPECT_EQ(b[i], forgets && i / 8 == 1 ? 1.0f : 0.0f) << p.name << " " << i;

@@ -101,7 +101,7 @@ TEST(ParameterStore, WhatIsReadByRowsTakesWholeRowsAPiece) {
   store.allocate(ctx, 1, 4);
   EXPECT_EQ(table.offset, 15);
   EXPECT_EQ(table.extent, 8 * 3);
-  EXPECT_EQ(table.value.shape(), Shape({5, 3}));
+  EXPECT_EQ(table.value().shape(), Shape({5, 3}));
   EXPECT_EQ(after.offset, 15 + 24);
   EXPECT_EQ(after.extent, 2);
   const auto values = store.values().span<float>();
@@ -120,8 +120,8 @@ TEST(ParameterStore, InitialValuesDependOnSeedAndNameAlone) {
   one.allocate(ctx, 9);
   two.allocate(ctx, 9);
   other_seed.allocate(ctx, 10);
-  EXPECT_TRUE(std::ranges::equal(a.value.span<float>(), b.value.span<float>()));
-  EXPECT_FALSE(std::ranges::equal(a.value.span<float>(), c.value.span<float>()));
+  EXPECT_TRUE(std::ranges::equal(a.value().span<float>(), b.value().span<float>()));
+  EXPECT_FALSE(std::ranges::equal(a.value().span<float>(), c.value().span<float>()));
 }
 
 }  // namespace

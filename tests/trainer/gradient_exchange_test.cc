@@ -9,12 +9,13 @@
 
 #include "backend/ops/activation.h"
 #include "collective/thread.h"
+#include "tests/support/tensor_values.h"
 #include "trainer/sharded_adamw.h"
 
 namespace seqrank {
 namespace {
 
-// Three buckets under a limit of 40 bytes: {a, b}, {large}, {c}.
+// Two buckets under a limit of 40 bytes, in the order of leaving: {large, c}, {a, b}.
 constexpr ExchangeOptions kOptions = {40, Overlap::yes};
 
 void declare(ParameterStore& store) {
@@ -39,17 +40,15 @@ TEST(GradientExchange, CutsBucketsBySizeAndEveryRankOwnsItsPiece) {
     declare(store);
     store.allocate(ctx, 1);
     const GradientExchange exchange(ctx, store, comm, kOptions);
-    ASSERT_EQ(exchange.buckets().size(), 3u);
-    const std::int64_t ends[] = {10, 35, 37};
-    std::int64_t begin = 0;
-    for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(exchange.buckets().size(), 2u);
+    const std::int64_t begins[] = {10, 0}, ends[] = {37, 10};
+    for (int i = 0; i < 2; ++i) {
       const auto& bucket = exchange.buckets()[i];
-      EXPECT_EQ(bucket.begin, begin);
+      EXPECT_EQ(bucket.begin, begins[i]);
       EXPECT_EQ(bucket.end, ends[i]);
-      const auto piece = Communicator::piece_range(bucket.end - begin, comm.rank(), 2);
-      EXPECT_EQ(bucket.own.begin, begin + piece.begin);
-      EXPECT_EQ(bucket.own.end, begin + piece.end);
-      begin = bucket.end;
+      const auto piece = Communicator::piece_range(bucket.end - bucket.begin, comm.rank(), 2);
+      EXPECT_EQ(bucket.own.begin, bucket.begin + piece.begin);
+      EXPECT_EQ(bucket.own.end, bucket.begin + piece.end);
     }
   });
 }
@@ -87,15 +86,14 @@ TEST(GradientExchange, LeavesLastBucketFirstAndOnlyWhenWhole) {
   GradientExchange exchange(ctx, store, *comm, kOptions);
   exchange.begin();
   const auto& p = store.parameters();
-  EXPECT_EQ(exchange.sent(), 0);
-  exchange.complete(p[2]);  // before the last bucket: waits for it
-  EXPECT_EQ(exchange.sent(), 0);
-  exchange.complete(p[3]);
-  EXPECT_EQ(exchange.sent(), 2);
-  exchange.complete(p[1]);  // half of its bucket
-  EXPECT_EQ(exchange.sent(), 2);
+  EXPECT_EQ(exchange.sent(), 0u);
   exchange.complete(p[0]);
-  EXPECT_EQ(exchange.sent(), 3);
+  exchange.complete(p[1]);  // its bucket is whole, but not the last
+  EXPECT_EQ(exchange.sent(), 0u);
+  exchange.complete(p[3]);  // half of its bucket
+  EXPECT_EQ(exchange.sent(), 0u);
+  exchange.complete(p[2]);
+  EXPECT_EQ(exchange.sent(), 2u);
   exchange.finish();
 }
 
@@ -127,16 +125,16 @@ TEST(GradientExchange, ATiedTableLeavesFirstAndAnInputTableNotAtAll) {
     set_gradients(store, comm.rank());
     fill(ctx, input.gradient, 0);
     exchange.complete(between);
-    EXPECT_EQ(exchange.sent(), 0);
+    EXPECT_EQ(exchange.sent(), 0u);
     exchange.complete(tied);
-    EXPECT_EQ(exchange.sent(), 3);  // the input's bucket with nothing to send
+    EXPECT_EQ(exchange.sent(), 3u);  // the input's bucket with nothing to send
     Tensor drow_UD = ctx.empty(DType::f32, {1, 2});
     fill(ctx, drow_UD, 1000);
     for (const FetchedRows& rows : fetched) rows.give_back(drow_UD);
     exchange.finish();
 
     for (const Parameter* p : {&input, &between, &tied}) {
-      const auto& own = exchange.buckets()[p->index].own;
+      const auto& own = exchange.buckets()[2 - p->index].own;
       for (std::int64_t i = own.begin; i < std::min(own.end, p->offset + p->shape.numel()); ++i) {
         const bool looked_up = p != &between && (i - p->offset) / 2 == 1;
         const double dense = p == &input ? 0 : static_cast<double>(i * 7 % 11) * (1 + 2 + 3);
@@ -144,6 +142,84 @@ TEST(GradientExchange, ATiedTableLeavesFirstAndAnInputTableNotAtAll) {
       }
     }
   });
+}
+
+// As an optimiser would: every rank its own pieces. Element i of the flat block becomes base + i.
+void update_own(ParameterStore& store, const GradientExchange& exchange, float base) {
+  for (const auto& bucket : exchange.buckets())
+    for (std::int64_t i = bucket.own.begin; i < bucket.own.end; ++i)
+      store.values().span<float>()[i] = base + static_cast<float>(i);
+}
+
+std::vector<float> counted(float base, std::int64_t from, std::int64_t n) {
+  std::vector<float> values(n);
+  for (std::int64_t i = 0; i < n; ++i) values[i] = base + static_cast<float>(from + i);
+  return values;
+}
+
+std::vector<float> values_of(const Tensor& x) {
+  return {x.span<float>().begin(), x.span<float>().end()};
+}
+
+TEST(GradientExchange, UpdatedValuesReachEveryRankBeforeTheyAreReadRowsFirst) {
+  with_ranks(3, [](Communicator& comm) {
+    Context ctx(Device::cpu, 1);
+    ParameterStore store;
+    Parameter& input = store.declare("input", {5, 2}, {}, Decay::yes, Access::rows);
+    Parameter& first = store.declare("first", {11}, {});
+    Parameter& second = store.declare("second", {13}, {});
+    store.allocate(ctx, 1, 3);
+    GradientExchange exchange(ctx, store, comm, kOptions);
+    std::vector<CallTiming> calls;
+    for (const float base : {100.0f, 1000.0f}) {
+      update_own(store, exchange, base);
+      exchange.values_updated();
+      calls.clear();
+      comm.stream().synchronize();
+      comm.set_log(&calls);
+      exchange.begin();
+      Tensor id_U = ctx.empty(DType::i32, {2});
+      set_values(id_U, {0, 4});
+      const FetchedRows rows = exchange.hooks().fetch_rows(input, id_U);
+      EXPECT_EQ(values_of(rows.row_UD.rows(0, 1)), counted(base, input.offset, 2));
+      EXPECT_EQ(values_of(rows.row_UD.rows(1, 2)), counted(base, input.offset + 8, 2));
+      EXPECT_EQ(values_of(second.value()), counted(base, second.offset, 13));
+      EXPECT_EQ(values_of(first.value()), counted(base, first.offset, 11));
+      exchange.finish();
+      comm.stream().synchronize();
+      comm.set_log(nullptr);
+      std::vector<std::pair<std::string, std::int64_t>> made;
+      for (const CallTiming& call : calls)
+        if (call.operation == "all_gather") made.emplace_back(call.operation, call.bytes);
+      EXPECT_EQ(made, (decltype(made){{"all_gather", 44}, {"all_gather", 52}}));
+      EXPECT_EQ(calls.front().operation, "all_to_all_v");
+    }
+    update_own(store, exchange, 5);
+    exchange.values_updated();
+    exchange.settle();
+    for (const Parameter& p : store.parameters())
+      EXPECT_EQ(values_of(p.value()), counted(5, p.offset, p.shape.numel())) << p.name;
+  });
+}
+
+TEST(GradientExchangeDeath, ReadingBetweenStepsWhatIsNotThereAborts) {
+  Context ctx(Device::cpu, 1);
+  const auto comm = make_null_communicator();
+  ParameterStore store;
+  Parameter& input = store.declare("input", {5, 2}, {}, Decay::yes, Access::rows);
+  Parameter& p = store.declare("p", {11}, {});
+  store.allocate(ctx, 1);
+  GradientExchange exchange(ctx, store, *comm, kOptions);
+  p.value();  // nobody has updated anything
+  exchange.values_updated();
+  EXPECT_DEATH(p.value(), "p: read between steps without settle");
+  exchange.begin();
+  p.value();
+  EXPECT_DEATH(input.value(), "input: read whole, declared to be read by rows");
+  exchange.finish();
+  exchange.values_updated();
+  exchange.settle();
+  input.value();
 }
 
 // Values after three updates on `ranks` ranks; gradients add up to the same on any number.
@@ -163,8 +239,9 @@ std::vector<float> updated(int ranks) {
       if (comm.rank() == 0) set_gradients(store, 0, step);
       exchange.finish();
       optimiser.update(ctx, scale_1, 0.01f, step + 1);
-      exchange.gather_values();
+      exchange.values_updated();
     }
+    exchange.settle();
     ctx.compute().synchronize();
     const auto values = store.values().span<float>();
     if (comm.rank() == ranks - 1) result.assign(values.begin(), values.end());

@@ -39,10 +39,10 @@ struct Rank {
                             Access::rows)),
         exchange(ctx, communicator, Overlap::yes) {
     store.allocate(ctx, 1, comm.size());
-    for (float v : table.value.span<float>()) truth.push_back(v);
+    for (float v : table.value().span<float>()) truth.push_back(v);
     for (std::int64_t i = 0; i < rows * kWidth; ++i)
       if (i < own.begin * kWidth || i >= own.end * kWidth)
-        table.value.data<float>()[i] = std::numeric_limits<float>::quiet_NaN();
+        table.value().data<float>()[i] = std::numeric_limits<float>::quiet_NaN();
   }
 
   // As the exchange of gradients does it at the end of backward.
