@@ -2,11 +2,12 @@
 #include "backend/stream.h"
 
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <thread>
+
+#include "backend/stopwatch.h"
 
 namespace seqrank {
 namespace {
@@ -15,9 +16,9 @@ class TimedWaits {
  public:
   void wait(const Event& event) {
     if (event.done()) return event.wait();  // no clock, but its error
-    const auto begin = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     event.wait();
-    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    seconds_ += watch.seconds();
   }
   double seconds() const { return seconds_; }
 
