@@ -134,7 +134,7 @@ void Communicator::all_to_all_v(Tensor& received, std::span<const std::int64_t> 
            dtype_name(received.dtype()));
   SR_CHECK(!overlap(received, sent), ErrorKind::peers,
            "all_to_all_v: `received` and `sent` overlap; use separate tensors");
-  enqueue({Operation::all_to_all_v, sent.dtype(), 0, 0},
+  enqueue({Operation::all_to_all_v, sent.dtype(), 0, 0, 0, sent.numel()},
           [received, sent, to = std::vector(send_counts.begin(), send_counts.end()),
            from = std::vector(receive_counts.begin(), receive_counts.end())](Transport& transport,
                                                                              const Call& call) {

@@ -29,7 +29,7 @@ struct Call;
 struct CallTiming {
   std::string operation;  // "reduce_scatter"
   std::string algorithm;  // the transport's word for how
-  std::int64_t bytes;     // of the whole tensor; 0 for calls without one
+  std::int64_t bytes;     // of the whole tensor, or what this rank sends; 0 without a tensor
   std::chrono::steady_clock::time_point begin, end;
 };
 

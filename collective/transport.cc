@@ -27,7 +27,7 @@ std::string Call::name() const {
 std::string Call::str() const {
   const std::string name = fmt::format("{} #{}", operation_name(operation), sequence);
   const std::string size =
-      fmt::format("{}, {} elements, {} bytes", dtype_name(dtype), count, bytes());
+      fmt::format("{}, {} elements, {} bytes", dtype_name(dtype), count + sent, bytes());
   switch (operation) {
     case Operation::all_reduce:
     case Operation::reduce_scatter:
@@ -37,7 +37,7 @@ std::string Call::str() const {
     case Operation::broadcast:
       return fmt::format("{} (root {}, {})", name, detail, size);
     case Operation::all_to_all_v:
-      return fmt::format("{} ({})", name, dtype_name(dtype));
+      return fmt::format("{} (sends {})", name, size);
     case Operation::barrier:
     case Operation::split:
     case Operation::split_shared:

@@ -32,11 +32,17 @@ struct Call {
   std::int32_t detail = 0;    // the Reduce, or the root
   std::int64_t count = 0;     // elements; 0 for all_to_all_v, where ranks differ
   std::int64_t sequence = 0;  // of the communicator, from 0
+  std::int64_t sent = 0;      // all_to_all_v: elements that this rank sends; not compared
 
-  std::int64_t bytes() const { return count * static_cast<std::int64_t>(dtype_size(dtype)); }
+  std::int64_t bytes() const {
+    return (count + sent) * static_cast<std::int64_t>(dtype_size(dtype));
+  }
   std::string name() const;  // "all_reduce"
   std::string str() const;   // "all_reduce #17 (sum, f32, 1024 elements, 4096 bytes)"
-  friend bool operator==(const Call&, const Call&) = default;
+  friend bool operator==(const Call& a, const Call& b) {
+    return a.operation == b.operation && a.dtype == b.dtype && a.detail == b.detail &&
+           a.count == b.count && a.sequence == b.sequence;
+  }
 };
 
 // Throws Error(peers) naming both sides when the ranks' calls (by rank) are not the same.

@@ -77,7 +77,9 @@ int run_command(const Command& command, const std::vector<std::string>& words, W
   }
   if (command.stops == Stops::polled)
     watch_ranks(world->clock(), std::make_shared<LocalPeers>(LocalPeers::of(*world)));
-  return command.run(invocation.options, *world);
+  const int code = command.run(invocation.options, *world);
+  if (command.stops == Stops::polled) watch_ranks(nullptr, nullptr);  // who goes now has finished
+  return code;
 }
 
 int run_program(const std::vector<std::string>& words, World& world) {
