@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Makes docs/results.md of docs/results/*.json (written by docs/record_result.py and by
-tests/long) and docs/goals.json. Measures nothing; the same files give the same text.
+"""Makes docs/results.md, docs/performance.md and docs/reliability.md of docs/results/*.json (written
+by docs/record_result.py and by tests/long) and docs/goals.json. Measures nothing; the same files
+give the same text.
 
-  docs/make_results.py            writes docs/results.md
-  docs/make_results.py --check    exit 1 when docs/results.md is not what would be written
+  docs/make_results.py            writes the pages
+  docs/make_results.py --check    exit 1 when one is not what would be written
 
 Files that the sections look for (others are listed at the end):
   ml-1m-seed*.json    `seqrank evaluate --baselines=popularity,markov`, best under the key
@@ -15,6 +16,7 @@ Files that the sections look for (others are listed at the end):
   synth.json          {"synth": `seqrank synth`, "train": ..., "evaluate": ...}
   prepare-50m.json    tests/long/prepare_50m.py
   bench-step*.json    `seqrank bench step`
+  stops*.json         tests/long/stops.py
 A result of plain values instead is shown as a table of these values.
 """
 import fnmatch
@@ -328,26 +330,57 @@ def bench_step(records, goals):
     return out
 
 
-SECTIONS = [
-    ("Ranking on MovieLens-1M, protocol p1",
-     ["ml-1m-seed*", "ml-1m-popularity", "ml-1m-markov"], ml_1m),
-    ("The same loss on 1, 2 and 4 ranks", ["equal-loss*"], equal_loss),
-    ("Exact resume", ["exact-resume*"], exact_resume),
-    ("Synthetic data against the best possible", ["synth*"], synth),
-    ("Preparing 50 million lines", ["prepare-50m*"], prepare),
-    ("Speed of the training step", ["bench-step*"], bench_step),
-]
+def stops(records, goals):
+    out = []
+    for r in records:
+        series = r.result["series"]
+        trials, good = (sum(row[key] for row in series) for key in ("trials", "good"))
+        out += [f"{good:,} of {trials:,} trials good. Good is: ended with 75 within a minute, all ranks "
+                "gone, the last step saved, no torn checkpoint, resumed without a step twice or missing. "
+                "Of signals to mpirun, whose code is its own: ranks gone, and resumed from the last "
+                "committed checkpoint.", ""]
+        out += table(["asked by", "in", "to", "good", "seconds to the end, median", "longest"],
+                     [[row["kind"], row["phase"], row["to"] or "-",
+                       f"{row['good']} of {row['trials']}",
+                       *(f"{row[key]:.1f}" if row[key] is not None else "-"
+                         for key in ("seconds_median", "seconds_longest"))] for row in series])
+        for row in series:
+            out += [f"- {cell(line)}" for line in row["failed"]]
+        out += verdict(goals, "stops", "share_good", good / trials)
+    return out
 
 
-def page(records, goals):
-    lines = ["# Results", "",
+# Page -> title, and sections: title, names of files, what makes the text. Files that no section
+# wants go to the first page.
+PAGES = {
+    "results.md": ("Results", [
+        ("Ranking on MovieLens-1M, protocol p1",
+         ["ml-1m-seed*", "ml-1m-popularity", "ml-1m-markov"], ml_1m),
+        ("The same loss on 1, 2 and 4 ranks", ["equal-loss*"], equal_loss),
+        ("Exact resume", ["exact-resume*"], exact_resume),
+        ("Synthetic data against the best possible", ["synth*"], synth),
+        ("Preparing 50 million lines", ["prepare-50m*"], prepare),
+    ]),
+    "performance.md": ("Performance", [
+        ("Speed of the training step", ["bench-step*"], bench_step),
+    ]),
+    "reliability.md": ("Reliability", [
+        ("Stops, in every way and in every phase", ["stops*"], stops),
+    ]),
+}
+
+
+def wanted_by(sections, record):
+    return any(fnmatch.fnmatch(record.name, p) for _, patterns, _ in sections for p in patterns)
+
+
+def page(title, sections, records, rest, goals):
+    lines = [f"# {title}", "",
              "Made by `docs/make_results.py` of `docs/results/*.json`, which the commands wrote: "
              "do not edit. How to record one: `docs/record_result.py`.", ""]
-    rest = list(records)
-    for title, patterns, section in SECTIONS:
+    for heading, patterns, section in sections:
         mine = [r for r in records if any(fnmatch.fnmatch(r.name, p) for p in patterns)]
-        rest = [r for r in rest if r not in mine]
-        lines += [f"## {title}", ""]
+        lines += [f"## {heading}", ""]
         lines += section(mine, goals) + provenance(mine) if mine else ["not measured", ""]
     for r in rest:
         lines += [f"## {r.get('title') or r.name}", ""]
@@ -356,21 +389,35 @@ def page(records, goals):
     return "\n".join(lines).rstrip() + "\n"
 
 
+def all_pages(records, goals):
+    """Name of the file -> its text."""
+    rest = [r for r in records if not any(wanted_by(sections, r) for _, sections in PAGES.values())]
+    texts = {}
+    for name, (title, sections) in PAGES.items():
+        texts[name] = page(title, sections, records, rest, goals)
+        rest = []
+    return texts
+
+
 def main():
     with open(os.path.join(DOCS, "goals.json"), encoding="utf-8") as file:
         goals = json.load(file)
-    text = page(load(os.path.join(DOCS, "results")), goals)
-    path = os.path.join(DOCS, "results.md")
-    if "--check" in sys.argv[1:]:
+    stale = []
+    for name, text in all_pages(load(os.path.join(DOCS, "results")), goals).items():
+        path = os.path.join(DOCS, name)
         current = open(path, encoding="utf-8").read() if os.path.exists(path) else ""
         if current != text:
-            print("docs/results.md is stale; run docs/make_results.py")
-            return 1
-        print("docs/results.md is up to date")
+            stale.append(name)
+        if "--check" not in sys.argv[1:]:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+    if "--check" not in sys.argv[1:]:
         return 0
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-    return 0
+    for name in stale:
+        print(f"docs/{name} is stale; run docs/make_results.py")
+    if not stale:
+        print(f"{', '.join(PAGES)}: up to date")
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Records every result that docs/results.md shows, but preparing 50 million lines
+# Records every result that the pages of docs/ show, but preparing 50 million lines
 # (tests/long/prepare_50m.py): an hour and a half on two cores, on a quiet machine.
 #   docs/record_all.sh ML-1M.TXT [PART...]     parts: seeds equal resume synth bench (default: all)
 # ML-1M.TXT is MovieLens-1M as published with SASRec: `user item` a line, in the order of time.

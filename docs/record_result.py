@@ -28,7 +28,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PLACEHOLDER = re.compile(r"\{json(?::([A-Za-z0-9_@.-]+))?\}")
 # Results are no part of what is measured: several may be recorded before one commit.
-NOT_MEASURED = [":(exclude)docs/results", ":(exclude)docs/results.md"]
+NOT_MEASURED = [":(exclude)docs/results", ":(exclude)docs/results.md",
+                ":(exclude)docs/performance.md", ":(exclude)docs/reliability.md"]
 
 
 def git(*words):
