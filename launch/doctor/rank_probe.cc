@@ -63,7 +63,7 @@ void probe_run_folder(const std::string& run, int rank, const std::string& token
   facts.run = run;
   const std::string folder = existing_part(run);
   facts.run_error = why_not_writable(folder, rank);
-  facts.token_seen = !token.empty() && token_seen(folder, token);
+  facts.token_seen = !token.empty() && token_seen(run, token);
   facts.free_bytes = free_bytes(folder);
   facts.checkpoints =
       static_cast<std::int64_t>(checkpoint_steps(RunFolder(run).checkpoints()).size());

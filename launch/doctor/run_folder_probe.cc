@@ -56,10 +56,9 @@ Token::~Token() {
   if (!name_.empty()) ::unlink((folder_ + "/" + name_).c_str());
 }
 
-bool token_seen(const std::string& folder, const std::string& name) {
-  const std::string path = folder + "/" + name;
-  for (int tries = 0; tries < 10; ++tries) {
-    if (::access(path.c_str(), F_OK) == 0) return true;
+bool token_seen(const std::string& run, const std::string& name) {
+  for (int tries = 0; tries < 20; ++tries) {
+    if (::access((existing_part(run) + "/" + name).c_str(), F_OK) == 0) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   return false;

@@ -27,9 +27,9 @@ class Token {
   std::string folder_, name_;
 };
 
-// Network file systems may show another host's file a little late: it is looked for again for up to
-// a second before it counts as missing.
-bool token_seen(const std::string& folder, const std::string& name);
+// Whether the token lies where `run` is or will be. Network file systems may show another host's
+// file or folder late: it is looked for again for up to two seconds before it counts as missing.
+bool token_seen(const std::string& run, const std::string& name);
 
 std::int64_t free_bytes(const std::string& folder);  // for this user; 0 where it cannot be told
 
