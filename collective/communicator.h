@@ -117,7 +117,8 @@ class Communicator {
   Arena arena_;  // of the small host-side exchanges
 };
 
-// A world of one.
+// A world of one, on an inline stream or on `stream`.
 std::unique_ptr<Communicator> make_null_communicator();
+std::unique_ptr<Communicator> make_null_communicator(std::shared_ptr<Stream> stream);
 
 }  // namespace seqrank

@@ -1,5 +1,4 @@
-// The transport of a world of one: nothing moves, except all_to_all_v, which copies. Work is done
-// at once on the calling thread.
+// The transport of a world of one: nothing moves, except all_to_all_v, which copies.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -43,7 +42,10 @@ class NullTransport final : public Transport {
 }  // namespace
 
 std::unique_ptr<Communicator> make_null_communicator() {
-  return std::make_unique<Communicator>(std::make_shared<NullTransport>(), make_inline_stream());
+  return make_null_communicator(make_inline_stream());
+}
+std::unique_ptr<Communicator> make_null_communicator(std::shared_ptr<Stream> stream) {
+  return std::make_unique<Communicator>(std::make_shared<NullTransport>(), std::move(stream));
 }
 
 }  // namespace seqrank
