@@ -20,6 +20,8 @@ struct Bench {
   int (*run)(const Options&, Communicator&);  // the exit code
 };
 
+Bench model_bench();
+Bench scaling_bench();
 Bench step_bench();
 
 // Of benches that train: train_options() without what saves, threads, and the model's name.

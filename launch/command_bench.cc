@@ -13,7 +13,7 @@ namespace seqrank {
 namespace {
 
 const std::vector<Bench>& benches() {
-  static const std::vector<Bench> all = {step_bench()};
+  static const std::vector<Bench> all = {step_bench(), scaling_bench(), model_bench()};
   return all;
 }
 
@@ -63,7 +63,6 @@ std::vector<OptionSpec> training_bench_options() {
   for (OptionSpec& spec : train_options())
     if (spec.key != "run") specs.push_back(spec);  // nothing is saved
   for (OptionSpec& spec : rank_options()) specs.push_back(spec);
-  specs.push_back(peer_timeout_option());
   specs.push_back(model_name_option("attention_rnn"));
   return specs;
 }
@@ -80,7 +79,7 @@ Command bench_command() {
   for (const Bench& bench : benches())
     command.examples.insert(command.examples.end(), bench.examples.begin(), bench.examples.end());
   command.bare_word = "what";
-  command.options = {what_option()};
+  command.options = {what_option(), peer_timeout_option()};
   command.more_options = more_options;
   command.ranks = Ranks::mpi;
   command.dry_run = [](const Options& given) { chosen_bench(given).dry_run(given); };

@@ -84,6 +84,13 @@ Seat own_seat(Communicator& comm) {
   return seat;
 }
 
+std::vector<Seat> all_seats(Communicator& comm) {
+  std::vector<Seat> seats;
+  for (const std::string& text : comm.all_gather_text(Json(own_seat(comm)).dump()))
+    seats.push_back(Json::parse(text).get<Seat>());
+  return seats;
+}
+
 std::vector<OptionSpec> rank_options() {
   return {{"threads", OptionKind::integer, "0",
            "compute threads of a rank; 0: its processors divided by the ranks that share them",
@@ -102,10 +109,7 @@ int threads_by_seat(const std::vector<Seat>& seats, int rank) {
 }
 
 int rank_threads(Communicator& comm, const Options& options) {
-  std::vector<Seat> seats;
-  for (const std::string& text : comm.all_gather_text(Json(own_seat(comm)).dump())) {
-    seats.push_back(Json::parse(text).get<Seat>());
-  }
+  const std::vector<Seat> seats = all_seats(comm);
   const auto requested = static_cast<int>(options.integer("threads"));
   return requested > 0 ? requested : threads_by_seat(seats, comm.rank());
 }

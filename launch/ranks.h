@@ -24,7 +24,8 @@ void from_json(const nlohmann::ordered_json& json, Seat& seat);
 
 std::string host_name();  // of the machine under this process
 
-Seat own_seat(Communicator& comm);  // collective
+Seat own_seat(Communicator& comm);                // collective
+std::vector<Seat> all_seats(Communicator& comm);  // by rank; collective
 
 std::vector<int> processors_of(int process);  // that it may run on; 0: of this process
 
