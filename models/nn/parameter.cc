@@ -43,7 +43,7 @@ void initialise(const Parameter& parameter, std::uint64_t seed, std::span<float>
 }  // namespace
 
 Tensor Parameter::value() const {
-  store_->before_read(*this);
+  if (store_->before_read_) store_->before_read_(*this);
   return value_;
 }
 

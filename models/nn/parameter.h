@@ -73,9 +73,6 @@ class ParameterStore {
   void set_before_read(std::function<void(const Parameter&)> before_read) {
     before_read_ = std::move(before_read);
   }
-  void before_read(const Parameter& p) const {
-    if (before_read_) before_read_(p);
-  }
 
   std::deque<Parameter>& parameters() { return parameters_; }
   const std::deque<Parameter>& parameters() const { return parameters_; }
@@ -84,6 +81,7 @@ class ParameterStore {
   Tensor& gradients() { return gradients_P; }
 
  private:
+  friend struct Parameter;
   std::deque<Parameter> parameters_;  // a deque: references stay valid
   std::int64_t numel_ = 0;
   Tensor values_P;
