@@ -6,6 +6,7 @@ A phase is held open by a planned pause (--train.fault) and recognised by what t
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -126,11 +127,13 @@ class Trial:
 
     def resumes_at(self):
         """Resumes for three steps; the step it went on from. No step twice, none missing."""
-        newest = max((s for s, whole in checkpoints(self.run).items() if whole), default=0)
+        saved = checkpoints(self.run)
+        newest = max((s for s, whole in saved.items() if whole), default=0)
         result = subprocess.run(command(self.program, self.run, f"--train.steps={newest + 3}"),
                                 capture_output=True, text=True, timeout=LONGEST)
         assert result.returncode == 0, result.stderr
-        assert "passed over" not in result.stderr, result.stderr
+        for step in re.findall(r"checkpoint of step (\d+) is passed over", result.stderr):
+            assert not saved[int(step)], f"committed, but not good: {result.stderr}"
         assert newest == 0 or f"at step {newest} of" in result.stderr, result.stderr
         assert steps(self.run) == list(range(1, newest + 4)), steps(self.run)
         return newest
