@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Records every result that the pages of docs/ show, but preparing 50 million lines
 # (tests/long/prepare_50m.py): an hour and a half on two cores, on a quiet machine.
-#   docs/record_all.sh ML-1M.TXT [PART...]     parts: seeds equal resume synth bench (default: all)
+#   docs/record_all.sh ML-1M.TXT [PART...]     parts: seeds equal resume synth bench cores hosts model
+#   (default: all)
 # ML-1M.TXT is MovieLens-1M as published with SASRec: `user item` a line, in the order of time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 text=$(realpath "${1:?docs/record_all.sh ML-1M.TXT [PART...]}")
 shift
 parts=("${@:-}")
-[[ -n ${parts[0]} ]] || parts=(seeds equal resume synth bench)
+[[ -n ${parts[0]} ]] || parts=(seeds equal resume synth bench cores hosts model)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export PATH=$PWD/build/cpu/launch:$PATH
@@ -54,6 +55,30 @@ bench() {
     "$mpirun -np 2 seqrank bench step --config=$config --data=$data --threads=1 --json={json}"
   record bench-step-batch128 "The same, 128 samples a step" 1 \
     "$mpirun -np 2 seqrank bench step --config=$config --data=$data --threads=1 --train.batch=128 --json={json}"
+}
+
+cores() {
+  record scaling-cores "Two ranks on two cores against one, MovieLens-1M" 1 \
+    "mpirun -q --bind-to none -np 2 seqrank bench scaling --config=$config --data=$data --threads=1 --bench.repeats=9 --bench.steps=50 --json={json}"
+}
+
+# Steps of equal size, so that what differs is the network. Needs root, for two network namespaces.
+deep="--data=$work/deep.h5 --model.layers=4 --train.batch=11 --bench.load=weak --threads=1"
+make_deep="seqrank synth --items=1000 --sequences=4000 --length=53 --output=$work/deep.h5"
+wire="python3 tests/support/two_hosts/run.py --ms=1"
+
+hosts() {
+  record scaling-hosts "Two hosts joined by 1 Gbit/s and 1 ms" 1 \
+    "$make_deep && $wire --gbit=1 -- seqrank bench scaling $deep --model.width=256 --bench.repeats=9 --bench.link_gbit=1 --bench.link_ms=1 --json={json}"
+}
+
+at_rate() { # at_rate GBIT WIDTHS KEY
+  echo "$wire --gbit=$1 -- seqrank bench scaling $deep --bench.widths=$2 --bench.link_gbit=$1 --bench.link_ms=1 --json={json:$3}"
+}
+
+model() {
+  record scaling-model "Two hosts: a model fitted at 1 and 2 Gbit/s and widths 64 and 128" 1 \
+    "$make_deep && $(at_rate 1 64,128 fit-1) && $(at_rate 2 64,128 fit-2) && $(at_rate 1 256,512 wide-1) && $(at_rate 2 256,512 wide-2) && $(at_rate 0.5 64,128,256,512 slow) && seqrank bench model --fit={json:fit-1},{json:fit-2} --check={json:wide-1},{json:wide-2},{json:slow} --figures=launch/configs/h100.ini --json={json:model}"
 }
 
 for part in "${parts[@]}"; do "$part"; done
