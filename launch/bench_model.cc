@@ -137,7 +137,7 @@ void print_compared(const std::vector<Compared>& compared, bool held_out) {
 
 void print_model(const NetworkModel& model) {
   print_out(fmt::format(
-      "a message takes {:.1f} us and the delays of its link; bytes go at {:.1f} % of the link's "
+      "a message takes {:.1f} us and the delay of its link; bytes go at {:.1f} % of the link's "
       "rate,\nand take {:.3f} ns each besides; while they do, each costs compute {:.3f} ns\n",
       1e6 * model.message_seconds, 100 * model.link_share, 1e9 * model.byte_seconds,
       1e9 * model.compute_per_byte));

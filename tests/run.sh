@@ -18,7 +18,7 @@ launch/setup.sh
 selection() {
   case $1 in
     asan) echo "-L L0" ;;
-    tsan) echo "-L L0 -R Thread|Ranks|Mismatch|Loader|Stream|Exchange|Checkpoint|Train|Stop\." ;;
+    tsan) echo "-L L0 -R Thread|Ranks|Mismatch|Loader|Stream|Exchange|Checkpoint|Train|Stop\.|BenchScaling" ;;
     *) echo "-L L0|L1" ;;
   esac
 }

@@ -185,7 +185,8 @@ ScalingAtWidth Measurements::result() const {
 
 std::vector<OptionSpec> bench_scaling_options() {
   return {
-      {"bench.steps", OptionKind::integer, "20", "steps of one measurement", "1.."},
+      {"bench.steps", OptionKind::integer, "20",
+       "steps of one measurement; ranks that it does not need wait, at most --peer-timeout", "1.."},
       {"bench.repeats", OptionKind::integer, "5", "of everything measured", "1..1000"},
       {"bench.warmup", OptionKind::integer, "3", "steps before each measurement", "1.."},
       {"bench.load", OptionKind::choice, "both",
