@@ -3,9 +3,9 @@ from result_tables import memory, number, plain_values, table, verdict
 
 EXPLAINED = [
     "Efficiency is events/s over the number of ranks times the events/s of one rank, repeat by "
-    "repeat. Of a step's time on a rank: *input*, it waited for its batch; *exposed*, its compute "
-    "stood still for communication, as long as that of the rank which stood still least in that "
-    "step; *idle*, it stood still longer than that one, for slower ranks; *compute*, the rest. "
+    "repeat. Of the steps' time on a rank: *input*, it waited for its batches; *exposed*, its compute "
+    "stood still for communication, as long as that of the rank which stood still least; *idle*, it "
+    "stood still longer than that one, for slower ranks; *compute*, the rest. "
     "*Hidden* is 1 - exposed / exposed in turn, where every exchange is waited for at once. "
     "*apart*: as many worlds of one side by side, without a word between them.", ""]
 

@@ -12,9 +12,9 @@ BenchRunner::BenchRunner(Context& ctx, Communicator& comm, const Dataset& datase
     : ctx_(ctx), parts_(ctx, comm, dataset, options) {}
 
 void BenchRunner::run(std::int64_t steps, MeasuredSteps& measured) {
+  const double waited = ctx_.compute().waited_seconds();
   for (std::int64_t i = 0; i < steps; ++i, ++step_) {
     const auto begin = Clock::now();
-    const double waited = ctx_.compute().waited_seconds();
     const Batch batch = parts_.loader.next();
     measured.input_seconds += seconds_between(begin, Clock::now());
     parts_.step->run(batch, step_, static_cast<float>(parts_.schedule.rate(step_)),
@@ -22,10 +22,10 @@ void BenchRunner::run(std::int64_t steps, MeasuredSteps& measured) {
     measured.events += batch.global_events;
     measured.own_events += static_cast<double>(batch.events);
     measured.begin.push_back(begin);
-    measured.waited_seconds.push_back(ctx_.compute().waited_seconds() - waited);
   }
   ctx_.compute().synchronize();
   measured.begin.push_back(Clock::now());
+  measured.waited_seconds = ctx_.compute().waited_seconds() - waited;
 }
 
 void BenchRunner::warm_up(std::int64_t steps) {

@@ -13,12 +13,12 @@ namespace seqrank {
 // Of the steps of one measurement; seconds as this rank's host saw them.
 struct MeasuredSteps {
   using Time = std::chrono::steady_clock::time_point;
-  double seconds = 0;                  // of all steps, until every rank was done
-  std::int64_t events = 0;             // of all ranks
-  double own_events = 0;               // of this rank
-  double input_seconds = 0;            // waited for batches
-  std::vector<Time> begin;             // of each step, and the end of the last
-  std::vector<double> waited_seconds;  // of each step: the compute stream stood still for others
+  double seconds = 0;         // of all steps, until every rank was done
+  std::int64_t events = 0;    // of all ranks
+  double own_events = 0;      // of this rank
+  double input_seconds = 0;   // waited for batches
+  double waited_seconds = 0;  // the compute stream stood still for others
+  std::vector<Time> begin;    // of each step, and the end of the last
 };
 
 class BenchRunner {

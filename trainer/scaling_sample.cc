@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <numeric>
 
 #include "backend/check.h"
 #include "trainer/bench_runner.h"
@@ -30,33 +29,18 @@ std::vector<double> over_ranks(Communicator& group, std::vector<double> values, 
   return {reduced.begin(), reduced.end()};
 }
 
-double sum(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0);
-}
-
-std::vector<double> step_durations(const MeasuredSteps& measured) {
-  std::vector<double> seconds;
-  for (std::size_t i = 0; i + 1 < measured.begin.size(); ++i)
-    seconds.push_back(seconds_between(measured.begin[i], measured.begin[i + 1]));
-  return seconds;
-}
-
 // See the head of scaling_sample.h.
 void add_times(ScalingSample& sample, const MeasuredSteps& measured, Communicator& group) {
-  const std::vector<double> durations = step_durations(measured);
-  sample.step_seconds = median(over_ranks(group, durations, Reduce::max));
-
-  std::vector<double> exposed = over_ranks(group, measured.waited_seconds, Reduce::min);
-  sample.exposed_seconds = median(exposed);
-  // At the end ranks wait for each other once more.
-  const double last = measured.seconds - sum(durations);
-  exposed.push_back(over_ranks(group, {last}, Reduce::min)[0]);
-  const double idle = sum(measured.waited_seconds) + last - sum(exposed);
-  const double compute = measured.seconds - sum(exposed) - idle - measured.input_seconds;
-  const std::vector<double> seconds = over_ranks(
-      group, {measured.seconds, compute, sum(exposed), measured.input_seconds, idle}, Reduce::sum);
-  sample.shares = {seconds[1] / seconds[0], seconds[2] / seconds[0], seconds[3] / seconds[0],
-                   seconds[4] / seconds[0]};
+  const auto steps = static_cast<double>(measured.begin.size() - 1);
+  const double total = seconds_between(measured.begin.front(), measured.begin.back());
+  sample.step_seconds = group.all_reduce_value(total, Reduce::max) / steps;
+  const double exposed = group.all_reduce_value(measured.waited_seconds, Reduce::min);
+  sample.exposed_seconds = exposed / steps;
+  const double compute = total - measured.waited_seconds - measured.input_seconds;
+  const std::vector<double> sums = over_ranks(
+      group, {total, compute, exposed, measured.input_seconds, measured.waited_seconds - exposed},
+      Reduce::sum);
+  sample.shares = {sums[1] / sums[0], sums[2] / sums[0], sums[3] / sums[0], sums[4] / sums[0]};
 }
 
 // The calls of a step, without times.
@@ -139,7 +123,7 @@ void time_calls(std::vector<StepCall>& calls, Communicator& group) {
 void add_trace(ScalingSample& sample, const TraceRecorder& recorder, const MeasuredSteps& measured,
                int ranks) {
   sample.trace = recorder.trace(measured.begin, ranks);
-  const double slowest = sample.step_seconds / median(step_durations(measured));
+  const double slowest = sample.step_seconds / recorder.trace(measured.begin, 1).seconds;
   sample.trace.seconds *= slowest;
   for (TraceEntry& entry : sample.trace.entries) entry.at *= slowest;
 }

@@ -1,10 +1,11 @@
 // One measurement of bench_scaling: a number of ranks trains for some steps, and what each saw is
 // brought together. Knows nothing of repeats and of other measurements.
 //
-// A step's time on a rank is split in four. Input: it waited for its batch. Of the time that its
-// compute stream stood still for others, exposed communication is what the rank that stood still
-// least in that step did, idle what it did longer than that one: it waited for slower ranks.
-// Compute is the rest.
+// The time of the steps on a rank is split in four. Input: it waited for its batches. Of the time
+// that its compute stream stood still for others, exposed communication is as much as that of the
+// rank that stood still least; idle is what is more: it waited for slower ranks. Compute is the
+// rest. (Not step by step: who is late at one exchange finds the messages there, waits less, and is
+// waited for at the next.)
 #pragma once
 
 #include <cstdint>
@@ -40,8 +41,8 @@ struct StepCall {
 // Alike on all ranks of the group, but for the trace and own counts.
 struct ScalingSample {
   double events_per_s = 0;     // all ranks together
-  double step_seconds = 0;     // median over steps of the slowest rank's
-  double exposed_seconds = 0;  // of a step, median
+  double step_seconds = 0;     // mean over steps, of the slowest rank
+  double exposed_seconds = 0;  // of a step, mean
   StepParts shares;
   std::int64_t peak_bytes = 0;  // of the rank with most
   std::vector<StepCall> calls;  // in turn only
