@@ -73,7 +73,7 @@ hosts() {
 }
 
 at_rate() { # at_rate GBIT WIDTHS KEY
-  echo "$wire --gbit=$1 -- seqrank bench scaling $deep --bench.widths=$2 --bench.link_gbit=$1 --bench.link_ms=1 --json={json:$3}"
+  echo "$wire --gbit=$1 -- seqrank bench scaling $deep --bench.repeats=5 --bench.steps=8 --bench.warmup=5 --bench.widths=$2 --bench.link_gbit=$1 --bench.link_ms=1 --json={json:$3}"
 }
 
 model() {
