@@ -59,7 +59,7 @@ bench() {
 
 cores() {
   record scaling-cores "Two ranks on two cores against one, MovieLens-1M" 1 \
-    "mpirun -q --bind-to none -np 2 seqrank bench scaling --config=$config --data=$data --threads=1 --bench.repeats=9 --bench.steps=50 --json={json}"
+    "mpirun -q --bind-to none -np 2 seqrank bench scaling --config=$config --data=$data --threads=1 --bench.repeats=9 --bench.steps=10 --json={json}"
 }
 
 # Steps of equal size, so that what differs is the network. Needs root, for two network namespaces.
