@@ -250,7 +250,7 @@ PAGES = {
         ("Two ranks on two cores against one", ["scaling-cores*"], scaling_sections.cores),
         ("Two hosts, and communication about as long as compute", ["scaling-hosts*"],
          scaling_sections.hosts),
-        ("Modelled against measured", ["scaling-model*"], scaling_sections.model),
+        ("Modelled against measured", ["scaling-model*", "scaling-points*"], scaling_sections.model),
     ]),
     "reliability.md": ("Reliability", [
         ("Stops, in every way and in every phase", ["stops*"], stops),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Records every result that the pages of docs/ show, but preparing 50 million lines
 # (tests/long/prepare_50m.py): an hour and a half on two cores, on a quiet machine.
-#   docs/record_all.sh ML-1M.TXT [PART...]     parts: seeds equal resume synth bench cores hosts model
+#   docs/record_all.sh ML-1M.TXT [PART...]     parts: seeds equal resume synth bench cores hosts points model
 #   (default: all)
 # ML-1M.TXT is MovieLens-1M as published with SASRec: `user item` a line, in the order of time.
 set -euo pipefail
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 text=$(realpath "${1:?docs/record_all.sh ML-1M.TXT [PART...]}")
 shift
 parts=("${@:-}")
-[[ -n ${parts[0]} ]] || parts=(seeds equal resume synth bench cores hosts model)
+[[ -n ${parts[0]} ]] || parts=(seeds equal resume synth bench cores hosts points model)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export PATH=$PWD/build/cpu/launch:$PATH
@@ -69,16 +69,23 @@ wire="python3 tests/support/two_hosts/run.py --ms=1"
 
 hosts() {
   record scaling-hosts "Two hosts joined by 1 Gbit/s and 1 ms" 1 \
-    "$make_deep && $wire --gbit=1 -- seqrank bench scaling $deep --model.width=256 --bench.repeats=9 --bench.link_gbit=1 --bench.link_ms=1 --json={json}"
+    "$make_deep && $wire --gbit=1 -- seqrank bench scaling $deep --model.width=384 --bench.repeats=9 --bench.link_gbit=1 --bench.link_ms=1 --json={json}"
 }
 
 at_rate() { # at_rate GBIT WIDTHS KEY
   echo "$wire --gbit=$1 -- seqrank bench scaling $deep --bench.repeats=5 --bench.steps=8 --bench.warmup=5 --bench.widths=$2 --bench.link_gbit=$1 --bench.link_ms=1 --json={json:$3}"
 }
 
+# The points are measured once; the model is fitted to what was recorded of them.
+points() {
+  record scaling-points "Two hosts: points at 1, 2 and 0.5 Gbit/s and widths from 64 to 512" 1 \
+    "$make_deep && $(at_rate 1 64,128 fit-1) && $(at_rate 2 64,128 fit-2) && $(at_rate 1 256,512 wide-1) && $(at_rate 2 256,512 wide-2) && $(at_rate 0.5 64,128,256,512 slow)"
+}
+
 model() {
-  record scaling-model "Two hosts: a model fitted at 1 and 2 Gbit/s and widths 64 and 128" 1 \
-    "$make_deep && $(at_rate 1 64,128 fit-1) && $(at_rate 2 64,128 fit-2) && $(at_rate 1 256,512 wide-1) && $(at_rate 2 256,512 wide-2) && $(at_rate 0.5 64,128,256,512 slow) && seqrank bench model --fit={json:fit-1},{json:fit-2} --check={json:wide-1},{json:wide-2},{json:slow} --figures=launch/configs/h100.ini --json={json:model}"
+  local split="import json,sys; [json.dump(v, open(sys.argv[2] + '/' + k + '.json', 'w')) for k, v in json.load(open(sys.argv[1]))['result'].items()]"
+  record scaling-model "A model fitted to the points at 1 and 2 Gbit/s and widths 64 and 128" 1 \
+    "python3 -c \"$split\" docs/results/scaling-points.json $work && cd $work && seqrank bench model --fit=fit-1.json,fit-2.json --check=wide-1.json,wide-2.json,slow.json --figures=$PWD/launch/configs/h100.ini --json={json:model}"
 }
 
 for part in "${parts[@]}"; do "$part"; done

@@ -81,7 +81,7 @@ NetworkModel fit(const std::vector<Case>& cases) {
     steps.push_back({one.link, ranks, one.at->trace, median(one.overlapped->step_seconds)});
   }
   NetworkModel model = fit_network(calls);
-  model.compute_per_byte = fit_compute_per_byte(model, steps);
+  model.compute_speed = fit_compute_speed(model, steps);
   return model;
 }
 
@@ -138,16 +138,17 @@ void print_compared(const std::vector<Compared>& compared, bool held_out) {
 void print_model(const NetworkModel& model) {
   print_out(fmt::format(
       "a message takes {:.1f} us and the delay of its link; bytes go at {:.1f} % of the link's "
-      "rate,\nand take {:.3f} ns each besides; while they do, each costs compute {:.3f} ns\n",
+      "rate,\nand take {:.3f} ns each besides; compute goes on at {:.1f} % of its speed "
+      "meanwhile\n",
       1e6 * model.message_seconds, 100 * model.link_share, 1e9 * model.byte_seconds,
-      1e9 * model.compute_per_byte));
+      100 * model.compute_speed));
 }
 
 Json model_json(const NetworkModel& model) {
   return {{"message_seconds", model.message_seconds},
           {"link_share", model.link_share},
           {"byte_seconds", model.byte_seconds},
-          {"compute_per_byte", model.compute_per_byte}};
+          {"compute_speed", model.compute_speed}};
 }
 
 Json compared_json(const std::vector<Compared>& compared) {

@@ -149,10 +149,10 @@ NetworkModel fit_network(const std::vector<MeasuredCall>& calls) {
   return model;
 }
 
-double fit_compute_per_byte(const NetworkModel& model, const std::vector<MeasuredStep>& steps) {
-  const auto error_of = [&](double compute_per_byte) {
+double fit_compute_speed(const NetworkModel& model, const std::vector<MeasuredStep>& steps) {
+  const auto error_of = [&](double speed) {
     NetworkModel tried = model;
-    tried.compute_per_byte = compute_per_byte;
+    tried.compute_speed = speed;
     double sum = 0;
     for (const MeasuredStep& step : steps) {
       const double played = play_overlapped(step.trace, tried, step.link, step.ranks).seconds;
@@ -160,11 +160,10 @@ double fit_compute_per_byte(const NetworkModel& model, const std::vector<Measure
     }
     return sum;
   };
-  constexpr double kMost = 20e-9;  // seconds a byte; slower than any copy
-  constexpr int kTried = 2000;
-  double best = 0;
-  for (int i = 0; i <= kTried; ++i) {
-    const double tried = kMost * i / kTried;
+  constexpr int kTried = 1000;
+  double best = 1;
+  for (int i = kTried - 1; i >= 0; --i) {
+    const double tried = 1.0 * i / kTried;
     if (error_of(tried) < error_of(best)) best = tried;
   }
   return best;
@@ -205,11 +204,8 @@ PlayedStep play(const StepTrace& trace, const std::function<CallCost(const Trace
 PlayedStep play_overlapped(const StepTrace& trace, const NetworkModel& model, const Link& link,
                            int ranks) {
   return play(trace, [&](const TraceEntry& call) -> CallCost {
-    const double bytes = static_cast<double>(call.bytes);
-    const double seconds = call_seconds(model, link, call.operation, bytes, ranks);
-    const double moved = call_shape(call.operation, bytes, ranks).moved_bytes;
-    if (seconds <= 0) return {};
-    return {seconds, std::max(0.0, 1 - model.compute_per_byte * moved / seconds)};
+    return {call_seconds(model, link, call.operation, static_cast<double>(call.bytes), ranks),
+            model.compute_speed};
   });
 }
 

@@ -31,10 +31,12 @@ struct Link {
 };
 
 struct NetworkModel {
-  double message_seconds = 0;   // of every message, on top of the delay of the link
-  double link_share = 1;        // of the link's bandwidth that is reached
-  double byte_seconds = 0;      // of every byte moved, whatever the link: copies, additions
-  double compute_per_byte = 0;  // seconds of compute lost to every byte that is moved meanwhile
+  double message_seconds = 0;  // of every message, on top of the delay of the link
+  double link_share = 1;       // of the link's bandwidth that is reached
+  double byte_seconds = 0;     // of every byte moved, whatever the link: copies, additions
+  // Share of its speed at which compute goes on while a call is under way: less than 1 where the
+  // cores that compute also carry the network's work.
+  double compute_speed = 1;
 };
 
 struct MeasuredCall {
@@ -45,7 +47,7 @@ struct MeasuredCall {
   double seconds = 0;
 };
 
-// By least squares of relative errors; no part is negative. compute_per_byte is left alone.
+// By least squares of relative errors; no part is negative. compute_speed is left alone.
 NetworkModel fit_network(const std::vector<MeasuredCall>& calls);
 
 double call_seconds(const NetworkModel& model, const Link& link, const std::string& operation,
@@ -58,9 +60,9 @@ struct MeasuredStep {
   StepTrace trace;
   double seconds = 0;
 };
-// The compute_per_byte with which play_overlapped() comes nearest to the steps, by least squares of
+// The compute_speed with which play_overlapped() comes nearest to the steps, by least squares of
 // relative errors.
-double fit_compute_per_byte(const NetworkModel& model, const std::vector<MeasuredStep>& steps);
+double fit_compute_speed(const NetworkModel& model, const std::vector<MeasuredStep>& steps);
 
 // What playing a step found, of a step among many like it.
 struct PlayedStep {

@@ -149,9 +149,9 @@ TEST(Play, InTurnAddsUp) {
   EXPECT_DOUBLE_EQ(step.seconds, 0.1 + calls);
 }
 
-TEST(FitComputePerByte, FindsWhatMadeTheSteps) {
+TEST(FitComputeSpeed, FindsWhatMadeTheSteps) {
   NetworkModel made;
-  made.compute_per_byte = 2e-9;
+  made.compute_speed = 0.7;
   std::vector<MeasuredStep> steps;
   for (const Link& link : {kGigabit, kTwoGigabit}) {
     const StepTrace trace = {
@@ -160,8 +160,8 @@ TEST(FitComputePerByte, FindsWhatMadeTheSteps) {
   }
   EXPECT_GT(steps[1].seconds, 0.1);
   NetworkModel fitted = made;
-  fitted.compute_per_byte = 0;
-  EXPECT_NEAR(fit_compute_per_byte(fitted, steps), 2e-9, 1e-11);
+  fitted.compute_speed = 1;
+  EXPECT_NEAR(fit_compute_speed(fitted, steps), 0.7, 1e-3);
 }
 
 // Round figures: one device does a step's compute in 1 s.
