@@ -69,7 +69,7 @@ wire="python3 tests/support/two_hosts/run.py --ms=1"
 
 hosts() {
   record scaling-hosts "Two hosts joined by 1 Gbit/s and 1 ms" 1 \
-    "$make_deep && $wire --gbit=1 -- seqrank bench scaling $deep --model.width=384 --bench.repeats=9 --bench.link_gbit=1 --bench.link_ms=1 --json={json}"
+    "$make_deep && $wire --gbit=1 -- seqrank bench scaling $deep --model.width=256 --bench.repeats=9 --bench.link_gbit=1 --bench.link_ms=1 --json={json}"
 }
 
 at_rate() { # at_rate GBIT WIDTHS KEY
