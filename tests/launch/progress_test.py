@@ -12,9 +12,11 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import termios
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import cases  # noqa: E402
 
 STOPPED_RESUMABLE = 75
 ERASE = "\x1b[K"
@@ -169,18 +171,5 @@ CASES = {f.__name__: f for f in (
 )}
 
 
-def main():
-    if sys.argv[1:] == ["--list"]:
-        print(";".join(CASES), end="")
-        return
-    program, case = os.path.abspath(sys.argv[1]), sys.argv[2]
-    with tempfile.TemporaryDirectory(prefix="seqrank-progress-") as folder:
-        os.chdir(folder)
-        try:
-            CASES[case](program)
-        finally:
-            os.chdir("/")
-
-
 if __name__ == "__main__":
-    main()
+    cases.main(CASES)

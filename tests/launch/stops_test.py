@@ -9,10 +9,11 @@ tests/long/stops.py does the same fifty times each.
 import os
 import signal
 import sys
-import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
+import cases  # noqa: E402
 import stop_trials as trials  # noqa: E402
 
 
@@ -112,19 +113,5 @@ CASES = {f.__name__: f for f in (
 )}
 
 
-def main():
-    if sys.argv[1:] == ["--list"]:
-        print(";".join(CASES), end="")
-        return
-    program, case = os.path.abspath(sys.argv[1]), sys.argv[2]
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        try:
-            trials.make_data(program)
-            CASES[case](program)
-        finally:
-            os.chdir("/")
-
-
 if __name__ == "__main__":
-    main()
+    cases.main(CASES, prepare=trials.make_data)

@@ -9,10 +9,10 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import cases
 from training import SMALL, STOPPED_RESUMABLE, losses, make_data, sums
 
 SKIPPED = 77
@@ -110,18 +110,5 @@ CASES = {f.__name__: f for f in (
 )}
 
 
-def main():
-    if sys.argv[1:] == ["--list"]:
-        print(";".join(CASES), end="")
-        return
-    program, case = os.path.abspath(sys.argv[1]), sys.argv[2]
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        try:
-            CASES[case](program)
-        finally:
-            os.chdir("/")
-
-
 if __name__ == "__main__":
-    main()
+    cases.main(CASES)
