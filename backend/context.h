@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "backend/arena.h"
+#include "backend/precision.h"
 #include "backend/profile.h"
 #include "backend/stream.h"
 #include "backend/tensor.h"
@@ -26,6 +27,11 @@ class Context {
   Stream& compute() { return *compute_; }
   Arena& arena() { return arena_; }
 
+  // Of the products of linear(), recurrence(), softmax_cross_entropy() and attention; matmul() and
+  // with it every score is fp32. Set before the first operator.
+  Precision precision() const { return precision_; }
+  void set_precision(Precision precision) { precision_ = precision; }
+
   // Contents undefined; contiguous.
   Tensor empty(DType type, Shape shape, Tag tag = Tag::activation) {
     return Tensor(arena_, type, shape, tag);
@@ -43,6 +49,7 @@ class Context {
   int threads_;
   Arena arena_;
   std::unique_ptr<Stream> compute_;
+  Precision precision_ = Precision::fp32;
   Profile* profile_ = nullptr;
 };
 
