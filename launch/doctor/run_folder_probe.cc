@@ -28,6 +28,15 @@ std::string make_file(const std::string& path) {
   return reason;
 }
 
+// In any part of the path: since the token was laid down, another run may have made more of it, as
+// the jobs of an array make the folder that all their runs are in.
+bool lies_on(const std::filesystem::path& path, const std::string& name) {
+  for (std::filesystem::path part = path;; part = part.parent_path()) {
+    if (::access((part / name).c_str(), F_OK) == 0) return true;  // "" / name is in "."
+    if (!part.has_relative_path()) return false;
+  }
+}
+
 }  // namespace
 
 std::string existing_part(const std::string& path) {
@@ -41,7 +50,8 @@ std::string existing_part(const std::string& path) {
 }
 
 std::string why_not_writable(const std::string& folder, int rank) {
-  const std::string path = fmt::format("{}/.seqrank-doctor-{}-{}", folder, rank, ::getpid());
+  const std::string path =
+      fmt::format("{}/.seqrank-doctor-{}-{}-{}", folder, rank, host_name(), ::getpid());
   const std::string reason = make_file(path);
   if (reason.empty()) ::unlink(path.c_str());
   return reason.empty() ? "" : fmt::format("{}: {}", folder, reason);
@@ -58,7 +68,7 @@ Token::~Token() {
 
 bool token_seen(const std::string& run, const std::string& name) {
   for (int tries = 0; tries < 20; ++tries) {
-    if (::access((existing_part(run) + "/" + name).c_str(), F_OK) == 0) return true;
+    if (lies_on(run, name)) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   return false;

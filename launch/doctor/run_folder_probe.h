@@ -27,7 +27,7 @@ class Token {
   std::string folder_, name_;
 };
 
-// Whether the token lies where `run` is or will be. Network file systems may show another host's
+// Whether the token lies where `run` is or will be, or above. Network file systems may show another host's
 // file or folder late: it is looked for again for up to two seconds before it counts as missing.
 bool token_seen(const std::string& run, const std::string& name);
 

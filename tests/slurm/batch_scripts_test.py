@@ -77,7 +77,7 @@ class Jobs:
 
     def log(self, job):
         text = ""
-        for path in glob.glob(f"slurm-{job}.log"):
+        for path in sorted(glob.glob(f"slurm-{job}.log") + glob.glob(f"slurm-{job}_*.log")):
             with open(path, encoding="utf-8") as file:
                 text += file.read()
         return text
