@@ -3,13 +3,13 @@
 #   tests/run.sh                 preset cpu
 #   tests/run.sh cpu asan tsan   these presets, one after another
 # Environment: SEQRANK_JOBS = parallel jobs (default: processors), SEQRANK_TEST_DATA = folder of real
-# data sets. Ends with the counts over all presets; exit 1 if a test failed, another code if
-# something could not be built.
+# data sets. Ends with the names of the failed tests and the counts over all presets; exit 1 if a
+# test failed, another code if something could not be built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=${SEQRANK_JOBS:-$(nproc)}
 presets=("${@:-cpu}")
-passed=0 failed=0 skipped=0 broken=""
+passed=0 failed=0 skipped=0 broken="" named=""
 
 launch/setup.sh
 
@@ -37,7 +37,8 @@ for preset in "${presets[@]}"; do
 
   echo "== $preset: tests ($(selection "$preset"))"
   junit=$PWD/build/$preset/tests.xml
-  rm -f "$junit"
+  names=$PWD/build/$preset/Testing/Temporary/LastTestsFailed.log  # "17:Suite.Name"
+  rm -f "$junit" "$names"
   # TSan reports what OpenMP's own barriers order, which it cannot see: one thread.
   threads=() && [[ $preset == tsan ]] && threads=(env OMP_NUM_THREADS=1)
   # shellcheck disable=SC2046  # words of the selection are arguments
@@ -47,6 +48,7 @@ for preset in "${presets[@]}"; do
     echo "$preset: ctest gave no results" >&2
     exit 2
   }
+  [[ ! -e $names ]] || named+=$(sed -E "s/^[0-9]+:/FAILED: $preset: /" "$names")$'\n'
   tests=$(count "$junit" tests)
   bad=$(count "$junit" failures)
   left=$(($(count "$junit" skipped) + $(count "$junit" disabled)))
@@ -57,5 +59,6 @@ done
 
 # ctest counts a test whose program is missing as skipped; its exit code knows better.
 [[ -z $broken ]] || echo "ctest says that not all is well under:$broken"
+echo -n "$named"
 echo "$passed passed, $failed failed, $skipped skipped"
 [[ -z $broken ]] && ((failed == 0))
