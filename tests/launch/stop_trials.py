@@ -23,6 +23,7 @@ PAUSE = {"warm-up": "train.start", "step": "train.step", "evaluation": "train.ev
          "save": "checkpoint.after_shard_write"}
 PHASES = list(PAUSE)
 KINDS = [*SIGNALS, "STOP file", "end time"]
+SPARE = 20  # seconds between the wish and the end time
 LONGEST = 60  # seconds from the wish to the end of mpirun; beyond that it hangs
 
 
@@ -146,11 +147,11 @@ def stop(program, kind, phase, everyone, number=0, run="run"):
     pause = {"step": 20}.get(phase, 400)  # a step pauses each time
     more = []
     if by_time:
-        # The wish comes so many seconds from now, or one less, and six before the end: time enough
-        # for two saves that are held up.
+        # The wish comes so many seconds from now, or one less. Before the end there is time enough
+        # for two saves that are held up, on a busy machine too.
         wish = 2 if phase in ("step", "save") else 4
         pause = {"step": 20, "save": 2000}.get(phase, 4000)
-        more = [f"--stop-at={int(time.time()) + wish + 6}", "--stop-margin=6"]
+        more = [f"--stop-at={int(time.time()) + wish + SPARE}", f"--stop-margin={SPARE}"]
     more.append(f"--train.fault={PAUSE[phase]}:sleep={pause}")
     trial = Trial(program, run, *more)
     try:

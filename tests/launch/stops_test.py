@@ -52,7 +52,7 @@ def second_signal_leaves_at_once(program):
     time.sleep(0.2)
     ranks = trials.ranks_of(trial.mpirun.pid)
     os.kill(ranks[0], signal.SIGUSR1)
-    time.sleep(1.2)
+    time.sleep(2)
     os.kill(ranks[0], signal.SIGUSR1)
     code, _ = trial.end()
     assert code == trials.STOPPED_RESUMABLE, f"{code}: {trial.text()}"
