@@ -27,8 +27,9 @@ class Token {
   std::string folder_, name_;
 };
 
-// Whether the token lies where `run` is or will be, or above. Network file systems may show another host's
-// file or folder late: it is looked for again for up to two seconds before it counts as missing.
+// Whether the token lies where `run` is or will be, or above. Network file systems may show another
+// host's file or folder late: it is looked for again for up to two seconds before it counts as
+// missing.
 bool token_seen(const std::string& run, const std::string& name);
 
 std::int64_t free_bytes(const std::string& folder);  // for this user; 0 where it cannot be told
