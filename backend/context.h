@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "backend/arena.h"
 #include "backend/precision.h"
@@ -27,10 +28,12 @@ class Context {
   Stream& compute() { return *compute_; }
   Arena& arena() { return arena_; }
 
-  // Of the products of linear(), recurrence(), softmax_cross_entropy() and attention; matmul() and
-  // with it every score is fp32. Set before the first operator.
+  // Of the products of linear(), recurrence(), softmax_cross_entropy() and attention, as this
+  // device does them; matmul(), and with it every score, is fp32.
   Precision precision() const { return precision_; }
-  void set_precision(Precision precision) { precision_ = precision; }
+  // A CPU multiplies in fp32 where tf32 is wanted, or bf16 of a processor that has no products of
+  // it: returns a line that says so, else "". fp16 on a CPU throws Error(usage).
+  [[nodiscard]] std::string set_precision(Precision wanted);
 
   // Contents undefined; contiguous.
   Tensor empty(DType type, Shape shape, Tag tag = Tag::activation) {

@@ -1,13 +1,16 @@
-// Matrix products by oneDNN's sgemm, the only one in the program: a second library would bring its
-// own threads. Empty products are settled here, since the library refuses strides of zero.
+// Matrix products by oneDNN, the only ones in the program: a second library would bring its own
+// threads. Empty products are settled here, since the library refuses strides of zero. fp32 goes to
+// sgemm; bf16 to gemm_bf16.cc.
 #include "backend/cpu/gemm.h"
 
 #include <dnnl.h>
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "backend/check.h"
+#include "backend/cpu/gemm_bf16.h"
 #include "backend/cpu/sanitizer.h"
 
 namespace seqrank::cpu {
@@ -24,28 +27,43 @@ void scale_only(std::int64_t m, std::int64_t n, float beta, float* c, std::int64
   }
 }
 
-std::size_t extent_bytes(std::int64_t rows, std::int64_t columns, std::int64_t stride) {
-  return static_cast<std::size_t>((rows - 1) * stride + columns) * sizeof(float);
+std::size_t extent_bytes(std::int64_t rows, std::int64_t columns, std::int64_t stride, DType type) {
+  return static_cast<std::size_t>((rows - 1) * stride + columns) * dtype_size(type);
+}
+
+void announce_operand(const MatrixView& view, std::int64_t rows, std::int64_t columns) {
+  if (view.flipped()) std::swap(rows, columns);
+  announce_read(view.data(), extent_bytes(rows, columns, view.stride(), view.type()));
+}
+
+int gemm_f32(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, const MatrixView& a,
+             const MatrixView& b, float beta, float* c, std::int64_t stride_c) {
+  return dnnl_sgemm(a.flipped() ? 'T' : 'N', b.flipped() ? 'T' : 'N', m, n, k, alpha,
+                    static_cast<const float*>(a.data()), a.stride(),
+                    static_cast<const float*>(b.data()), b.stride(), beta, c, stride_c);
 }
 
 }  // namespace
 
 void gemm(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, const MatrixView& a,
           const MatrixView& b, float beta, float* c, std::int64_t stride_c) {
+  const bool bf16 = a.type() == DType::bf16;
+  SR_ASSERT(a.type() == b.type(), "a product of {} and {}", dtype_name(a.type()),
+            dtype_name(b.type()));
+  SR_ASSERT(!bf16 || (alpha == 1 && (beta == 0 || beta == 1)), "alpha {} and beta {} in bf16",
+            alpha, beta);
   if (m == 0 || n == 0) return;
   if (k == 0) return scale_only(m, n, beta, c, stride_c);
-  const bool flip_a = a.transpose == Transpose::yes;
-  const bool flip_b = b.transpose == Transpose::yes;
-  announce_read(a.data, flip_a ? extent_bytes(k, m, a.stride) : extent_bytes(m, k, a.stride));
-  announce_read(b.data, flip_b ? extent_bytes(n, k, b.stride) : extent_bytes(k, n, b.stride));
-  announce_write(c, extent_bytes(m, n, stride_c));
-  const dnnl_status_t status = dnnl_sgemm(flip_a ? 'T' : 'N', flip_b ? 'T' : 'N', m, n, k, alpha,
-                                          a.data, a.stride, b.data, b.stride, beta, c, stride_c);
-  SR_CHECK(
-      status == dnnl_success, ErrorKind::device,
-      "oneDNN refused a matrix product of [{}, {}] by [{}, {}] (status {}): most likely out of "
-      "memory; lower --train.batch or --model.width",
-      m, k, k, n, static_cast<int>(status));
+  announce_operand(a, m, k);
+  announce_operand(b, k, n);
+  announce_write(c, extent_bytes(m, n, stride_c, DType::f32));
+  const int status =
+      bf16 ? gemm_bf16(m, n, k, a, b, beta == 0 ? Into::written : Into::added, c, stride_c)
+           : gemm_f32(m, n, k, alpha, a, b, beta, c, stride_c);
+  SR_CHECK(status == dnnl_success, ErrorKind::device,
+           "oneDNN refused a {} matrix product of [{}, {}] by [{}, {}] (status {}): most likely "
+           "out of memory; lower --train.batch or --model.width",
+           dtype_name(a.type()), m, k, k, n, status);
 }
 
 std::string gemm_library_version() {

@@ -13,10 +13,16 @@ namespace seqrank::cpu {
 
 void matmul(Context& ctx, Tensor& c_MN, const Tensor& a, Transpose transpose_a, const Tensor& b,
             Transpose transpose_b, float alpha, float beta);
+// c_MN = op(a) op(b) + beta c with operands rounded as ctx.precision() says: what layers multiply
+// by. beta is 0 or 1.
+void layer_product(Context& ctx, Tensor& c_MN, const Tensor& a, Transpose transpose_a,
+                   const Tensor& b, Transpose transpose_b, float beta);
 
 void linear(Context& ctx, Tensor& y_NM, const Tensor& x_NK, const Tensor& w_MK, const Tensor& b_M);
 void linear_backward(Context& ctx, Tensor& dx_NK, Tensor& dw_MK, Tensor& db_M, const Tensor& dy_NM,
                      const Tensor& x_NK, const Tensor& w_MK);
+
+void cast(Context& ctx, Tensor& y, const Tensor& x);
 
 void gather_rows(Context& ctx, Tensor& y_ND, const Tensor& table_VD, const Tensor& id_N);
 void scatter_add_rows(Context& ctx, Tensor& table_VD, const Tensor& id_N, const Tensor& y_ND);

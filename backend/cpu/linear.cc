@@ -21,14 +21,14 @@ void linear(Context& ctx, Tensor& y_NM, const Tensor& x_NK, const Tensor& w_MK, 
       for (std::int64_t n = begin; n < end; ++n) std::copy(b, b + m, y + n * m);
     });
   }
-  cpu::matmul(ctx, y_NM, x_NK, Transpose::no, w_MK, Transpose::yes, 1.0f, b_M ? 1.0f : 0.0f);
+  layer_product(ctx, y_NM, x_NK, Transpose::no, w_MK, Transpose::yes, b_M ? 1.0f : 0.0f);
 }
 
 void linear_backward(Context& ctx, Tensor& dx_NK, Tensor& dw_MK, Tensor& db_M, const Tensor& dy_NM,
                      const Tensor& x_NK, const Tensor& w_MK) {
-  cpu::matmul(ctx, dw_MK, dy_NM, Transpose::yes, x_NK, Transpose::no, 1.0f, 1.0f);
+  layer_product(ctx, dw_MK, dy_NM, Transpose::yes, x_NK, Transpose::no, 1.0f);
   if (db_M) add_column_sum(ctx, db_M, dy_NM);
-  if (dx_NK) cpu::matmul(ctx, dx_NK, dy_NM, Transpose::no, w_MK, Transpose::no, 1.0f, 0.0f);
+  if (dx_NK) layer_product(ctx, dx_NK, dy_NM, Transpose::no, w_MK, Transpose::no, 0.0f);
 }
 
 }  // namespace seqrank::cpu

@@ -156,8 +156,7 @@ void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserv
   const TimeMajor time(order, ctx.threads());
   Tensor x_time_NK = ctx.empty(DType::f32, x_NK.shape(), Tag::workspace);
   to_time_major(ctx, x_time_NK, x_NK, order.time_order_N);
-  cpu::matmul(ctx, reserve.gates_NG, x_time_NK, Transpose::no, weights.w_x_GK, Transpose::yes, 1,
-              0);
+  layer_product(ctx, reserve.gates_NG, x_time_NK, Transpose::no, weights.w_x_GK, Transpose::yes, 0);
 
   const PackedMatrix w_h(ctx, weights.w_h_GH, PackedMatrix::Layout::transposed);
   const Tensor bias_G = gate_bias(ctx, cell, weights);
@@ -210,14 +209,14 @@ void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeigh
   add_column_sum(ctx, gradients.b_x_G, dgates_x_NG);
   add_column_sum(ctx, gradients.b_h_G, dgates_h_NG);
   const Tensor previous = previous_hidden(ctx, time, reserve.hidden_NH);
-  cpu::matmul(ctx, gradients.w_h_GH, dgates_h_NG.rows(time.sequences(), events), Transpose::yes,
-              previous, Transpose::no, 1, 1);
+  layer_product(ctx, gradients.w_h_GH, dgates_h_NG.rows(time.sequences(), events), Transpose::yes,
+                previous, Transpose::no, 1);
 
   Tensor time_NK = ctx.empty(DType::f32, x_NK.shape(), Tag::workspace);
   to_time_major(ctx, time_NK, x_NK, order.time_order_N);
-  cpu::matmul(ctx, gradients.w_x_GK, dgates_x_NG, Transpose::yes, time_NK, Transpose::no, 1, 1);
+  layer_product(ctx, gradients.w_x_GK, dgates_x_NG, Transpose::yes, time_NK, Transpose::no, 1);
   if (!dx_NK) return;
-  cpu::matmul(ctx, time_NK, dgates_x_NG, Transpose::no, weights.w_x_GK, Transpose::no, 1, 0);
+  layer_product(ctx, time_NK, dgates_x_NG, Transpose::no, weights.w_x_GK, Transpose::no, 0);
   to_event_order(ctx, dx_NK, time_NK, order.time_order_N);
 }
 

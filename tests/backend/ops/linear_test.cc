@@ -48,6 +48,25 @@ SEQRANK_OP_TEST(Linear, MatchesReference) {
   }
 }
 
+// Rounding an operand to 8 binary digits moves it by 2^-9 of itself at most; in sums of products of
+// two such, errors add up like a random walk, and the largest of many values is compared.
+SEQRANK_OP_TEST(Linear, InBf16) {
+  for (const auto& size : kSizes) {
+    const std::int64_t n = size[0], k = size[1], m = size[2];
+    OpCase c(fmt::format("bf16 n={} k={} m={}", n, k, m), device);
+    c.input("x", {n, k}).input("w", {m, k}).input("b", {m}).output("y", {n, m});
+    c.added("dw").added("db").tolerance(0x1p-8);
+    c.reference([=](Values& v) { reference(v, n, k, m); });
+    c.reference_backward([=](Values& v) { reference_backward(v, n, k, m); });
+    c.run("with bias", [](Context& ctx, Tensors& t) {
+      const std::string note = ctx.set_precision(Precision::bf16);
+      linear(ctx, t["y"], t["x"], t["w"], t["b"]);
+      linear_backward(ctx, t["dx"], t["dw"], t["db"], t["dy"], t["x"], t["w"]);
+    });
+    c.check();
+  }
+}
+
 SEQRANK_OP_TEST(Linear, WithoutBiasAndInputGradient) {
   const std::int64_t n = 9, k = 5, m = 4;
   OpCase c("no b, no dx", device);
