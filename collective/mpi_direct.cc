@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "collective/mpi_ring.h"
+#include "collective/combine.h"
 
 namespace seqrank {
 namespace {

@@ -13,9 +13,6 @@
 
 namespace seqrank {
 
-// x[i] = op(y[i], x[i]) for n elements of `type`.
-void combine(DType type, std::byte* x, const std::byte* y, std::int64_t n, Reduce op);
-
 class MpiRing {
  public:
   // message_bytes: of one message. waiter must outlive this.

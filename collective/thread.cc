@@ -13,6 +13,7 @@
 #include <numeric>
 #include <thread>
 
+#include "collective/combine.h"
 #include "collective/transport.h"
 
 namespace seqrank {
@@ -115,16 +116,6 @@ class Group {
   std::int64_t generation_ = 0;  // meetings so far
 };
 
-// x[i] = op(x[i], y[i])
-template <class T>
-void combine(T* x, const T* y, std::int64_t n, Reduce op) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    if (op == Reduce::sum) x[i] += y[i];
-    if (op == Reduce::max) x[i] = std::max(x[i], y[i]);
-    if (op == Reduce::min) x[i] = std::min(x[i], y[i]);
-  }
-}
-
 class ThreadTransport final : public Transport {
  public:
   ThreadTransport(std::shared_ptr<Group> group, int rank)
@@ -145,10 +136,7 @@ class ThreadTransport final : public Transport {
   void reduce_scatter(const Call& call, Tensor x, Reduce op) override {
     slot().data = static_cast<std::byte*>(x.raw());
     group_->meet();
-    if (x.dtype() == DType::f32) reduce_piece<float>(call, op);
-    if (x.dtype() == DType::f64) reduce_piece<double>(call, op);
-    if (x.dtype() == DType::i32) reduce_piece<std::int32_t>(call, op);
-    if (x.dtype() == DType::i64) reduce_piece<std::int64_t>(call, op);
+    reduce_piece(call, op);
     group_->meet();
   }
 
@@ -237,14 +225,13 @@ class ThreadTransport final : public Transport {
 
   // This rank's piece of its x = reduction of everyone's, in the order of the ranks. Nobody else
   // touches that piece of this rank's x meanwhile.
-  template <class T>
   void reduce_piece(const Call& call, Reduce op) {
     const auto piece = Communicator::piece_range(call.count, rank(), size());
-    const auto of = [&](int r) {
-      return reinterpret_cast<T*>(group_->slots[r].data) + piece.begin;
-    };
-    std::vector<T> sum(of(0), of(0) + (piece.end - piece.begin));
-    for (int r = 1; r < size(); ++r) combine(sum.data(), of(r), piece.end - piece.begin, op);
+    const auto width = static_cast<std::int64_t>(dtype_size(call.dtype));
+    const auto of = [&](int r) { return group_->slots[r].data + piece.begin * width; };
+    const std::int64_t n = piece.end - piece.begin;
+    std::vector<std::byte> sum(of(0), of(0) + n * width);
+    for (int r = 1; r < size(); ++r) combine(call.dtype, sum.data(), of(r), n, op);
     std::ranges::copy(sum, of(rank()));
   }
 
