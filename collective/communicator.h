@@ -2,7 +2,7 @@
 // with the same type and count. Calls are enqueued on a communication stream and return at once;
 // wait on stream().record() for the result, and keep the tensors alive until then. Arguments are
 // checked here, once, so that every transport gives the same errors. Knows no models and no
-// gradients. Transports: null, thread, mpi (nccl and staged to come).
+// gradients. Transports: README.md.
 #pragma once
 
 #include <atomic>
