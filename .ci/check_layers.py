@@ -21,7 +21,8 @@ MAY_INCLUDE = {
 }
 MODELS_FROM_DATA = {"data/batch.h"}
 
-# Header -> where it may be included, as a pattern of paths.
+# Header -> where it may be included, as a pattern of paths. The emulated device of the tests stands
+# in for the vendors and may know them all.
 VENDORS = {
     r"(cuda|cublas|cudnn|curand).*": r"backend/cuda/",
     r"(oneapi/.*|dnnl.*)\.(h|hpp)": r"backend/(cpu|cuda)/",
@@ -48,7 +49,7 @@ def include_error(path, quote, name):
     folder, target = path.split("/")[0], name.split("/")[0]
     for header, places in VENDORS.items():
         if re.fullmatch(header, name) and quote == "<":
-            if not re.match(r"(tests/)?" + places, path):
+            if not re.match(r"tests/support/emulated/|(tests/)?" + places, path):
                 return f"<{name}> belongs in {places}"
             return None
     if folder == "tests" or target not in FOLDERS:
