@@ -15,6 +15,7 @@ enum class Purpose : std::uint32_t {
   shuffle_samples = 3,
   dropout = 4,
   synth = 5,
+  attention_dropout = 6,
 };
 
 using Philox4 = std::array<std::uint32_t, 4>;
