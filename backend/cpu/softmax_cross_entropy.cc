@@ -2,7 +2,7 @@
 // e^(logit - m), m being the row's largest logit up to that tile, replaces the logits and is never
 // scaled: the factor scale e^(m - m_last) / sum that makes a gradient of it goes into the D-wide
 // operands of the two products behind it. Everything linear (targets, smoothing) stays out of the
-// V-wide loops and is added at the end.
+// V-wide loops and is added at the end. What is multiplied in bf16 is rounded right before.
 // Does not know ranks, and keeps no logits: 6 N V D operations in three products.
 #include "backend/ops/softmax_cross_entropy.h"
 
@@ -12,88 +12,16 @@
 #include <vector>
 
 #include "backend/cpu/exp_row.h"
-#include "backend/cpu/gemm.h"
 #include "backend/cpu/parallel.h"
+#include "backend/cpu/softmax_problem.h"
 
 namespace seqrank::cpu {
 namespace {
 
-// Rows of a block: many, so that the table is read from far away seldom; fewer where the catalogue
-// is large, since a block's logits are all held until their sums are known.
-constexpr std::int64_t kMostRows = 128;
-constexpr std::int64_t kLeastRows = 32;
-constexpr std::int64_t kLogitBytes = 16 << 20;
-constexpr std::int64_t kTileItems = 2048;  // a tile's logits, table and gradient fit 2 MiB of L2
-constexpr std::int64_t kLine = 16;         // floats in a cache line
 // The table's gradient is summed over this many groups of rows, each on its own, so that 1, 2 and
 // 4 threads give the same bits.
 constexpr std::int64_t kGroups = 4;
 constexpr std::int64_t kGroupRows = 256;  // at least: each group costs an addition of V x D
-
-std::int64_t block_rows(std::int64_t items) {
-  const std::int64_t fit = kLogitBytes / (items * sizeof(float)) / kLine * kLine;
-  return std::clamp(fit, kLeastRows, kMostRows);
-}
-
-std::int64_t round_up(std::int64_t n, std::int64_t unit) {
-  return (n + unit - 1) / unit * unit;
-}
-
-// The catalogue in equal tiles. What belongs to a tile is stored together, item by item along rows
-// of `stride`.
-struct Tiling {
-  explicit Tiling(std::int64_t items) : items(items) {
-    const std::int64_t least = (items + kTileItems - 1) / kTileItems;
-    step = round_up((items + least - 1) / least, kLine);
-    stride = step % 256 == 0 ? step + kLine : step;  // rows 4 KiB apart would share cache sets
-    count = (items + step - 1) / step;
-  }
-  std::int64_t begin(std::int64_t tile) const { return tile * step; }
-  std::int64_t columns(std::int64_t tile) const { return std::min(step, items - begin(tile)); }
-
-  std::int64_t items, step, stride, count;
-};
-
-// The operands, and what every block needs of them.
-struct Problem {
-  const float* h_ND;
-  const float* table_VD;
-  const float* bias_V;  // or null
-  const std::int32_t* target_N;
-  float* dh_ND;
-  std::int64_t rows, depth, block;
-  Tiling tiling;
-  double scale, temperature, smoothing;
-  bool bias_gradient;
-  Tensor table_tiles;             // [count, depth, stride]: the table transposed
-  std::vector<double> table_sum;  // [depth], over the items; with smoothing alone
-  double bias_sum = 0;
-
-  std::int64_t tile_rows() const { return depth + 1; }  // of a tile's gradient: depth, bias
-};
-
-// What one thread works in.
-struct Scratch {
-  Scratch(Context& ctx, const Problem& p)
-      : exp_tiles(
-            ctx.empty(DType::f32, {p.tiling.count, p.block, p.tiling.stride}, Tag::workspace)),
-        gradient_tiles(ctx.empty(DType::f32, {p.tiling.count, p.tile_rows(), p.tiling.stride},
-                                 Tag::workspace)),
-        factor(ctx.empty(DType::f32, {p.tiling.count, p.block}, Tag::workspace)),
-        scaled_h(ctx.empty(DType::f32, {p.block, p.depth}, Tag::workspace)),
-        through(ctx.empty(DType::f32, {p.block, p.depth}, Tag::workspace)) {}
-
-  float* exp_tile(const Problem& p, std::int64_t tile) {
-    return exp_tiles.data<float>() + tile * p.block * p.tiling.stride;
-  }
-  float* gradient_tile(const Problem& p, std::int64_t tile) {
-    return gradient_tiles.data<float>() + tile * p.tile_rows() * p.tiling.stride;
-  }
-
-  Tensor exp_tiles, gradient_tiles;
-  Tensor factor;  // of a row in a tile: first the m it was taken with, then as said above
-  Tensor scaled_h, through;
-};
 
 struct Row {
   float largest = std::numeric_limits<float>::lowest();  // finite: -inf logits give e^-inf = 0
@@ -101,14 +29,24 @@ struct Row {
   float target = 0;
 };
 
-void transpose_tile(const Problem& p, std::int64_t tile, float* to) {
+template <class To, class Convert>
+void transpose_tile(const Problem& p, std::int64_t tile, To* tiles, Convert convert) {
   const std::int64_t columns = p.tiling.columns(tile), stride = p.tiling.stride;
   const float* from = p.table_VD + p.tiling.begin(tile) * p.depth;
+  To* const to = tiles + tile * p.depth * stride;
   for (std::int64_t begin = 0; begin < columns; begin += kLine) {
     const std::int64_t end = std::min(begin + kLine, columns);
     for (std::int64_t d = 0; d < p.depth; ++d)
-      for (std::int64_t v = begin; v < end; ++v) to[d * stride + v] = from[v * p.depth + d];
+      for (std::int64_t v = begin; v < end; ++v)
+        to[d * stride + v] = convert(from[v * p.depth + d]);
   }
+}
+
+void transpose_tile(Problem& p, std::int64_t tile) {
+  if (p.bf16())
+    transpose_tile(p, tile, bf16_data(p.table_tiles), to_bf16);
+  else
+    transpose_tile(p, tile, p.table_tiles.data<float>(), [](float x) { return x; });
 }
 
 // Logits to e^(logit - row.largest), with row.largest and row.sum brought up to date.
@@ -129,9 +67,7 @@ void forward_tile(const Problem& p, Scratch& s, std::int64_t first, std::int64_t
   if (p.bias_V != nullptr)
     for (std::int64_t r = 0; r < n; ++r)
       std::copy_n(p.bias_V + begin, columns, logits + r * stride);
-  gemm(n, columns, p.depth, static_cast<float>(1 / p.temperature),
-       {p.h_ND + first * p.depth, p.depth},
-       {p.table_tiles.data<float>() + tile * p.depth * stride, stride},
+  gemm(n, columns, p.depth, p.h_factor(), p.h_rows(first), p.table_tile(tile),
        p.bias_V != nullptr ? 1.0f : 0.0f, logits, stride);
   for (std::int64_t r = 0; r < n; ++r) {
     float* const row = logits + r * stride;
@@ -149,13 +85,12 @@ void backward_tile(const Problem& p, Scratch& s, std::int64_t first, std::int64_
                    std::span<const Row> rows, float beta) {
   const std::int64_t columns = p.tiling.columns(tile), stride = p.tiling.stride;
   const std::int64_t n = static_cast<std::int64_t>(rows.size()), depth = p.depth;
-  const float* const exp = s.exp_tile(p, tile);
+  const MatrixView exp = s.exp_operand(p, tile, n);
   float* const gradient = s.gradient_tile(p, tile);
   float* const factor = s.factor.data<float>() + tile * p.block;
   float* const scaled_h = s.scaled_h.data<float>();
   float* const through = s.through.data<float>();
-  gemm(n, depth, columns, 1, {exp, stride}, {p.table_VD + p.tiling.begin(tile) * depth, depth}, 0,
-       through, depth);
+  gemm(n, depth, columns, 1, exp, p.table_rows(tile), 0, through, depth);
   for (std::int64_t r = 0; r < n; ++r) {
     factor[r] =
         static_cast<float>(p.scale / rows[r].sum * std::exp(double{factor[r]} - rows[r].largest));
@@ -166,10 +101,10 @@ void backward_tile(const Problem& p, Scratch& s, std::int64_t first, std::int64_
     if (tile == 0) std::fill_n(dh, depth, 0.0f);
     for (std::int64_t d = 0; d < depth; ++d) dh[d] += f * through[r * depth + d];
   }
-  gemm(depth, columns, n, 1, {scaled_h, depth, Transpose::yes}, {exp, stride}, beta, gradient,
-       stride);
-  if (p.bias_gradient)
-    gemm(1, columns, n, 1, {factor, n}, {exp, stride}, beta, gradient + depth * stride, stride);
+  gemm(depth, columns, n, 1, s.scaled_h_operand(p, n), exp, beta, gradient, stride);
+  if (p.bias_gradient)  // a sum, not a product of the model: fp32
+    gemm(1, columns, n, 1, {factor, n}, {s.exp_tile(p, tile), stride}, beta,
+         gradient + depth * stride, stride);
 }
 
 // The targets' and the smoothing's part of dh, and the loss of the rows, unscaled.
@@ -183,7 +118,7 @@ double finish_rows(const Problem& p, std::int64_t first, std::span<const Row> ro
     float* const dh = p.dh_ND + n * p.depth;
     loss += rows[r].largest + std::log(rows[r].sum) - sharp * rows[r].target;
     const float target_factor = static_cast<float>(p.scale / p.temperature * sharp);
-    for (std::int64_t d = 0; d < p.depth; ++d) dh[d] -= target_factor * table[d];
+    for (std::int64_t d = 0; d < p.depth; ++d) dh[d] -= target_factor * p.seen(table[d]);
     if (p.smoothing == 0) continue;
     double logit_sum = p.bias_sum;
     for (std::int64_t d = 0; d < p.depth; ++d) {
@@ -266,6 +201,7 @@ void softmax_cross_entropy(Context& ctx, Tensor& loss_1, Tensor& dh_ND, Tensor& 
              "softmax_cross_entropy: target {} of a catalogue of {} items", target, items);
   if (rows == 0) return;
   const Tiling tiling(items);
+  const bool bf16 = ctx.precision() == Precision::bf16;
   Problem p{
       .h_ND = h_ND.data<float>(),
       .table_VD = table_VD.data<float>(),
@@ -276,11 +212,13 @@ void softmax_cross_entropy(Context& ctx, Tensor& loss_1, Tensor& dh_ND, Tensor& 
       .depth = depth,
       .block = block_rows(items),
       .tiling = tiling,
-      .scale = scale,
+      .scale = options.loss_scale_1 ? scale * double{options.loss_scale_1.data<float>()[0]} : scale,
       .temperature = options.temperature,
       .smoothing = options.label_smoothing,
       .bias_gradient = static_cast<bool>(dbias_V),
-      .table_tiles = ctx.empty(DType::f32, {tiling.count, depth, tiling.stride}, Tag::workspace),
+      .table_tiles = ctx.empty(bf16 ? DType::bf16 : DType::f32,
+                               {tiling.count, depth, tiling.stride}, Tag::workspace),
+      .h16_ND = bf16 ? ctx.empty(DType::bf16, {rows, depth}, Tag::workspace) : Tensor(),
       .table_sum = {}};
   std::vector<double> h_sum;
   if (p.smoothing > 0) {
@@ -295,9 +233,8 @@ void softmax_cross_entropy(Context& ctx, Tensor& loss_1, Tensor& dh_ND, Tensor& 
       for (std::int64_t t = begin; t < end; ++t) f(t);
     });
   };
-  each_tile([&](std::int64_t t) {
-    transpose_tile(p, t, p.table_tiles.data<float>() + t * depth * tiling.stride);
-  });
+  each_tile([&](std::int64_t t) { transpose_tile(p, t); });
+  if (bf16) p.round_h();
 
   const std::int64_t groups = std::clamp<std::int64_t>(
       rows / kGroupRows, 1, std::max<std::int64_t>(kGroups, ctx.threads()));

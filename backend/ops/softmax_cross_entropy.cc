@@ -41,6 +41,7 @@ void softmax_cross_entropy(Context& ctx, Tensor& loss_1, Tensor& dh_ND, Tensor& 
   check_operand("dtable", dtable_VD, DType::f32, {v, d});
   if (bias_V) check_operand("bias", bias_V, DType::f32, {v});
   if (dbias_V) check_operand("dbias", dbias_V, DType::f32, {v});
+  if (options.loss_scale_1) check_operand("loss_scale", options.loss_scale_1, DType::f32, {1});
   SR_CHECK(options.label_smoothing >= 0 && options.label_smoothing < 1, ErrorKind::usage,
            "softmax_cross_entropy: label smoothing is {}, expected 0 or more and less than 1",
            options.label_smoothing);

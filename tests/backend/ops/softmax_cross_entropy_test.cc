@@ -129,6 +129,27 @@ SEQRANK_OP_TEST(SoftmaxCrossEntropy, JoinsTilesOfItems) {
   }
 }
 
+// Each operand of the three products is moved by up to 2^-9 of itself: logits of up to D by D 2^-8.
+SEQRANK_OP_TEST(SoftmaxCrossEntropy, InBf16) {
+  for (const Case& c : {Case{0, 5, 3}, Case{7, 1, 5}, Case{7, 33, 8, 0, 1, false},
+                        Case{7, 17, 4, 0.1f, 0.5f}, Case{600, 11, 3}, Case{140, 4101, 3}}) {
+    OpCase op(describe(c) + " bf16", device);
+    op.constant("h", {c.n, c.d}).constant("table", {c.v, c.d}).constant("bias", {c.v});
+    op.integers("target", {c.n}, c.v).loss("loss").tolerance(0x1p-7);
+    op.side_output("dh", {c.n, c.d}).side_output("dtable", {c.v, c.d}).side_output("dbias", {c.v});
+    op.added("dtable").added("dbias");
+    op.reference([=](Values& values) {
+      reference(c, values);
+      reference_backward(c, values);
+    });
+    op.run("plain", [=](Context& ctx, Tensors& t) {
+      const std::string note = ctx.set_precision(Precision::bf16);
+      run(c, ctx, t);
+    });
+    op.check();
+  }
+}
+
 struct Results {
   Tensor loss, dh, dtable, dbias;
 };
@@ -140,7 +161,8 @@ Tensor tensor_of(Context& ctx, DType type, Shape shape, const std::vector<double
 }
 
 // Operands by a rule that needs no storage; results start at zero.
-Results run_synthetic(Context& ctx, std::int64_t n, std::int64_t v, std::int64_t d) {
+Results run_synthetic(Context& ctx, std::int64_t n, std::int64_t v, std::int64_t d,
+                      SoftmaxOptions options = {}) {
   const auto wave = [](std::int64_t count, double step) {
     std::vector<double> values(count);
     for (std::int64_t i = 0; i < count; ++i) values[i] = std::sin(step * i);
@@ -155,8 +177,24 @@ Results run_synthetic(Context& ctx, std::int64_t n, std::int64_t v, std::int64_t
                         tensor_of(ctx, DType::f32, {n, d}, wave(n * d, 0.7)),
                         tensor_of(ctx, DType::f32, {v, d}, wave(v * d, 1.3)),
                         tensor_of(ctx, DType::f32, {v}, wave(v, 0.1)),
-                        tensor_of(ctx, DType::i32, {n}, target), 1.0f / n, {});
+                        tensor_of(ctx, DType::i32, {n}, target), 1.0f / n, options);
   return r;
+}
+
+// A power of two: every digit of the gradients stays.
+SEQRANK_OP_TEST(SoftmaxCrossEntropy, LossScaleMultipliesGradientsAlone) {
+  Context ctx(device, 1);
+  SoftmaxOptions scaled{.label_smoothing = 0.1f};
+  scaled.loss_scale_1 = tensor_of(ctx, DType::f32, {1}, {1024});
+  const Results a = run_synthetic(ctx, 150, 2100, 5, {.label_smoothing = 0.1f});
+  const Results b = run_synthetic(ctx, 150, 2100, 5, scaled);
+  ctx.compute().synchronize();
+  EXPECT_EQ(get_values(a.loss), get_values(b.loss));
+  for (auto [plain, times] : {std::pair{a.dh, b.dh}, {a.dtable, b.dtable}, {a.dbias, b.dbias}}) {
+    std::vector<double> values = get_values(plain);
+    for (double& value : values) value *= 1024;
+    EXPECT_EQ(values, get_values(times));
+  }
 }
 
 // Logits of +-10,000, exact in fp32: e^10000 must not appear. The first row's target is the best
