@@ -50,8 +50,8 @@ void dropout(Context& ctx, Tensor& y_ND, const Tensor& x_ND, const DropoutKey& k
 void add_squared_norm(Context& ctx, Tensor& sum_1, const Tensor& x);
 void clip_scale(Context& ctx, Tensor& scale_1, const Tensor& squared_norm_1, float clip);
 void remove_loss_scale(Context& ctx, Tensor& squared_norm_1, const Tensor& state_2);
-void update_loss_scale(Context& ctx, Tensor& scale_1, Tensor& state_2,
-                       const Tensor& squared_norm_1, const LossScale& options);
+void update_loss_scale(Context& ctx, Tensor& scale_1, Tensor& state_2, const Tensor& squared_norm_1,
+                       const LossScale& options);
 void adamw(Context& ctx, Tensor& w, Tensor& m, Tensor& v, const Tensor& g, const Tensor& scale_1,
            const AdamW& options, float rate, float decay, std::int64_t updates);
 
