@@ -6,30 +6,22 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
-#include <string>
 
+#include "tests/support/emulated/runtime.h"
 #include "tests/support/emulated/sanitizers.h"
+#include "tests/support/emulated/simt_report.h"
 
 namespace seqrank::simt {
 
 namespace {
 
+constexpr std::size_t kTail = EMU_ASAN ? 0 : 128;  // bytes
+
 void poison(void* p, std::size_t bytes) {
   std::memset(p, 0xff, bytes);
-}
-
-bool same_place(const Place& a, const Place& b) {
-  return a.line() == b.line() && a.column() == b.column() &&
-         std::strcmp(a.file_name(), b.file_name()) == 0;
-}
-
-std::string text_of(const Place& place) {
-  const std::string path = place.file_name();
-  return fmt::format("{}:{}", path.substr(path.rfind('/') + 1), place.line());
 }
 
 // Runners outlive their OS threads: their fibers are costly, under TSan above all. Made untraced,
@@ -77,17 +69,6 @@ class RunnerLoan {
 [[gnu::noinline]] BlockRunner& runner() {
   static thread_local RunnerLoan loan;
   return *loan;
-}
-
-void die(const char* message, Place place) {
-  std::fprintf(stderr, "simt: %s", message);
-  if (block != nullptr && thread != nullptr) {
-    std::fprintf(stderr, " (block %u,%u,%u thread %u", block->index.x, block->index.y,
-                 block->index.z, thread->flat);
-    std::fprintf(stderr, ", %s)", text_of(place).c_str());
-  }
-  std::fputc('\n', stderr);
-  std::abort();
 }
 
 // A thread that ends without ever waiting hands its (cache-warm) stack to the next one, so a kernel
@@ -154,7 +135,7 @@ void BlockRunner::run_all_threads() {
       if (schedule == emu::Schedule::random) std::shuffle(order_.begin(), order_.end(), random_);
       for (unsigned i : order_) step(threads_[i]);
     }
-    if (progress_ == before) report_deadlock();
+    if (progress_ == before) report_deadlock(block_, threads_);
   }
   thread = nullptr;
 }
@@ -169,12 +150,6 @@ void BlockRunner::set_up(Launch& launch, std::size_t index) {
   block = &block_;
   arrived_ = 0;
   set_up_threads();
-  // Allocated anew for each block, so that ASan sees its bounds and no sanitizer its past.
-  const std::size_t bytes = launch.shape.dynamic_shared;
-  if (bytes == 0) return;
-  dynamic_ = std::aligned_alloc(128, (bytes + 127) / 128 * 128);
-  poison(dynamic_, bytes);
-  sanitizers::forbid(static_cast<char*>(dynamic_) + bytes, -bytes % 128);
 }
 
 void BlockRunner::set_up_threads() {
@@ -206,11 +181,8 @@ void BlockRunner::run(Launch& launch, std::size_t index) {
     const sanitizers::Traced traced;
     run_all_threads();
   }
-  for (SharedVariable& v : shared_) std::free(v.data);
-  shared_.clear();
+  free_shared_memory();
   odd_ ^= 1;
-  std::free(dynamic_);
-  dynamic_ = nullptr;
   block = nullptr;
 }
 
@@ -289,38 +261,35 @@ const Packet* BlockRunner::exchange(std::uint32_t mask, const Packet& mine, cons
   return s.packets[phase & 1];
 }
 
+// Allocated anew for each block, so that ASan sees its bounds and no sanitizer its past. Where
+// there is no ASan, a tail behind it shows what is written there.
 void* BlockRunner::shared_memory(const void* key, std::size_t bytes) {
   for (const SharedVariable& v : shared_) {
     if (v.key == key) return v.data;
   }
   const sanitizers::Untraced untraced;
   void* p = nullptr;
-  if (posix_memalign(&p, 128, bytes) != 0) std::abort();
-  poison(p, bytes);
-  shared_.push_back({key, p});
+  if (posix_memalign(&p, 128, bytes + kTail) != 0) std::abort();
+  poison(p, bytes + kTail);
+  shared_.push_back({key, static_cast<unsigned char*>(p), bytes});
   return p;
 }
 
-void BlockRunner::report_deadlock() {
-  std::fprintf(stderr, "simt: deadlock in block (%u,%u,%u):", block_.index.x, block_.index.y,
-               block_.index.z);
-  for (std::size_t i = 0; i < threads_.size();) {
-    const Thread& t = threads_[i];
-    std::size_t last = i;  // of those that wait for the same
-    while (last + 1 < threads_.size() && threads_[last + 1].done == t.done &&
-           threads_[last + 1].waits_for == t.waits_for &&
-           same_place(threads_[last + 1].place, t.place)) {
-      ++last;
+void* BlockRunner::dynamic_shared_memory() {
+  return shared_memory(launch_, launch_->shape.dynamic_shared);
+}
+
+void BlockRunner::free_shared_memory() {
+  for (const SharedVariable& v : shared_) {
+    const unsigned char* tail = v.data + v.bytes;
+    if (std::any_of(tail, tail + kTail, [](unsigned char c) { return c != 0xff; })) {
+      emu::violation(
+          fmt::format("block {},{},{} writes behind the end of a shared array of {} bytes",
+                      block_.index.x, block_.index.y, block_.index.z, v.bytes));
     }
-    const std::string who =
-        last == i ? fmt::format("thread {}", i) : fmt::format("threads {}-{}", i, last);
-    const std::string where =
-        t.done ? "ended" : fmt::format("at {}, {}", t.waits_for, text_of(t.place));
-    std::fprintf(stderr, "%s %s %s", i == 0 ? "" : ";", who.c_str(), where.c_str());
-    i = last + 1;
+    std::free(v.data);
   }
-  std::fputc('\n', stderr);
-  std::abort();
+  shared_.clear();
 }
 
 }  // namespace seqrank::simt

@@ -48,22 +48,24 @@ class BlockRunner {
   const Packet* exchange(std::uint32_t mask, const Packet& mine, const Meeting& meeting,
                          Place place);
   void* shared_memory(const void* key, std::size_t bytes);
-  void* dynamic_shared_memory() { return dynamic_; }
+  // What the launch asked for, as one variable.
+  void* dynamic_shared_memory();
   void run_one_thread();  // a fiber's turn: one CUDA thread's whole life
   Fiber& scheduler() { return scheduler_; }
 
  private:
   struct SharedVariable {
     const void* key;
-    void* data;
+    unsigned char* data;
+    std::size_t bytes;
   };
   void set_up(Launch& launch, std::size_t index);
   void set_up_threads();
+  void free_shared_memory();
   void run_all_threads();
   void step(Thread& t);
   void step_warp_until_stuck(std::size_t warp);
   void yield();
-  [[noreturn]] void report_deadlock();
   Fiber* fiber_for(const Thread& t);
   WarpSync& meeting_place(std::uint32_t mask, Place place);
 
@@ -74,7 +76,6 @@ class BlockRunner {
   std::vector<Warp> warps_;
   std::vector<unsigned> order_;
   std::vector<SharedVariable> shared_;
-  void* dynamic_ = nullptr;
   std::mt19937 random_{emu::options().seed};
 
   unsigned alive_ = 0, arrived_ = 0;

@@ -77,5 +77,6 @@ inline void name_stream(cudaStream_t stream, const char* name) {
 inline void host_touches(const void* begin, std::size_t bytes, Mode mode, const char* what) {
   emu::host_touches(begin, bytes, mode, what);
 }
+inline constexpr bool kHostIsWatched = true;
 
 }  // namespace seqrank::cuda

@@ -127,6 +127,10 @@ void touch(std::size_t actor, const std::string& what, const void* begin, std::s
            cuda::Mode mode);
 // In the order that the check saw.
 void push(CUstream_st* stream, std::string what, std::function<void()> run);
+std::shared_ptr<Completion> record(CUstream_st* stream);
+
+// The calling host thread waits, and comes after everything that was recorded. Not in an Entry.
+void host_waits(std::shared_ptr<Completion> completion);
 
 void poison(std::uintptr_t begin, std::size_t bytes);
 
