@@ -12,7 +12,7 @@ namespace seqrank {
 
 class Communicator;
 
-enum class Ranks { one, mpi };  // mpi: may be started by mpirun or srun; works alone too
+enum class Ranks { one, several };  // several: takes world_options(); works alone, too
 // What USR1, TERM and INT do. polled: they set a flag that `run` must look at; else they end it.
 enum class Stops { end_it, polled };
 

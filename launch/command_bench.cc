@@ -7,6 +7,7 @@
 #include "launch/command.h"
 #include "launch/model_choice.h"
 #include "launch/ranks.h"
+#include "launch/world.h"
 #include "trainer/train.h"
 
 namespace seqrank {
@@ -79,9 +80,10 @@ Command bench_command() {
   for (const Bench& bench : benches())
     command.examples.insert(command.examples.end(), bench.examples.begin(), bench.examples.end());
   command.bare_word = "what";
-  command.options = {what_option(), peer_timeout_option()};
+  command.options = world_options();
+  command.options.insert(command.options.begin(), what_option());
   command.more_options = more_options;
-  command.ranks = Ranks::mpi;
+  command.ranks = Ranks::several;
   command.dry_run = [](const Options& given) { chosen_bench(given).dry_run(given); };
   command.run = [](const Options& given, Communicator& comm) {
     return chosen_bench(given).run(given, comm);

@@ -33,7 +33,7 @@ Command doctor_command() {
   command.examples = {"mpirun -np 4 --bind-to none seqrank doctor --data=ml-1m.h5 --run=runs/a"};
   command.options = train_call_options();
   command.more_options = options_of_named_model;
-  command.ranks = Ranks::mpi;
+  command.ranks = Ranks::several;
   command.dry_run = dry_run;
   command.run = run;
   return command;

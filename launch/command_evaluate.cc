@@ -12,6 +12,7 @@
 #include "launch/report.h"
 #include "launch/table.h"
 #include "launch/use_model.h"
+#include "launch/world.h"
 #include "trainer/evaluate.h"
 #include "trainer/load_model.h"
 
@@ -20,7 +21,7 @@ namespace {
 
 std::vector<OptionSpec> options() {
   std::vector<OptionSpec> specs = use_model_options();
-  specs.push_back(peer_timeout_option());
+  for (OptionSpec& spec : world_options()) specs.push_back(spec);
   specs.push_back(
       {"baselines", OptionKind::text, "", "counted models to put beside it: popularity,markov"});
   specs.push_back(
@@ -83,7 +84,7 @@ Command evaluate_command() {
       "--json=eval.json",
       "seqrank evaluate --model.name=popularity --data=ml-1m.h5"};
   command.options = options();
-  command.ranks = Ranks::mpi;
+  command.ranks = Ranks::several;
   command.dry_run = dry_run;
   command.run = run;
   return command;

@@ -135,7 +135,7 @@ Command train_command() {
       "--run=runs/a --model.width=128"};
   command.options = train_call_options();
   command.more_options = options_of_named_model;
-  command.ranks = Ranks::mpi;
+  command.ranks = Ranks::several;
   command.stops = Stops::polled;
   command.dry_run = dry_run;
   command.run = run;

@@ -24,9 +24,12 @@ constexpr Variables kLaunchers[] = {
     {"MVAPICH2's mpirun", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"},
     {"an mpirun of MPICH or Intel MPI", "PMI_SIZE", "PMI_RANK"},
     {kSrun, "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"},
+    {"a launcher that knows no MPI", "WORLD_SIZE", "RANK"},
 };
 
-std::optional<int> number(const char* variable) {
+}  // namespace
+
+std::optional<int> environment_number(const char* variable) {
   const char* text = std::getenv(variable);
   if (text == nullptr) return std::nullopt;
   const std::string_view digits = text;
@@ -38,12 +41,10 @@ std::optional<int> number(const char* variable) {
   return value;
 }
 
-}  // namespace
-
 LauncherClaim launcher_claim() {
   for (const Variables& variables : kLaunchers) {
-    const std::optional<int> ranks = number(variables.ranks);
-    if (ranks) return {variables.launcher, *ranks, number(variables.rank).value_or(0)};
+    const std::optional<int> ranks = environment_number(variables.ranks);
+    if (ranks) return {variables.launcher, *ranks, environment_number(variables.rank).value_or(0)};
   }
   return {};
 }
@@ -52,8 +53,8 @@ int launcher_rank() {
   const LauncherClaim claim = launcher_claim();
   if (!claim.launcher.empty()) return claim.rank;
   // Launchers that speak PMIx and are none of the above; a batch script's SLURM_PROCID is 0.
-  if (const std::optional<int> rank = number("PMIX_RANK")) return *rank;
-  return number("SLURM_PROCID").value_or(0);
+  if (const std::optional<int> rank = environment_number("PMIX_RANK")) return *rank;
+  return environment_number("SLURM_PROCID").value_or(0);
 }
 
 std::string launcher_fault() {
@@ -62,14 +63,13 @@ std::string launcher_fault() {
   if (claim.launcher != kSrun || can_meet) return "";
   return fmt::format(
       "srun started {} task{} here without PMIx, by which the ranks of an MPI program meet; start "
-      "it "
-      "with srun --mpi=pmix (srun --mpi=list shows what this Slurm has), or with mpirun inside the "
-      "job",
+      "it with srun --mpi=pmix (srun --mpi=list shows what this Slurm has), with mpirun inside the "
+      "job, or with --rendezvous=tcp",
       claim.ranks, claim.ranks == 1 ? "" : "s");
 }
 
 int slurm_job_tasks() {
-  return number("SLURM_NTASKS").value_or(0);
+  return environment_number("SLURM_NTASKS").value_or(0);
 }
 
 }  // namespace seqrank

@@ -22,6 +22,9 @@ int launcher_rank();
 // (it would end the process with pages about how MPI was built); "" = no reason known.
 std::string launcher_fault();
 
+// What a variable holds where that is a whole number, 0 or more.
+std::optional<int> environment_number(const char* variable);
+
 // Tasks of the Slurm job around this process, of which a launcher may use fewer; 0 outside a job.
 int slurm_job_tasks();
 

@@ -15,7 +15,6 @@
 
 #include "backend/check.h"
 #include "collective/communicator.h"
-#include "collective/mpi.h"
 #include "launch/command.h"
 #include "launch/command_line.h"
 #include "launch/launcher.h"
@@ -24,6 +23,7 @@
 #include "launch/report.h"
 #include "launch/stop_signals.h"
 #include "launch/version.h"
+#include "launch/world.h"
 #include "models/ini_file.h"
 
 namespace seqrank {
@@ -64,14 +64,13 @@ int run_command(const Command& command, const std::vector<std::string>& words, W
   }
   // Before MPI starts its threads: none of them shall take these signals.
   if (command.stops == Stops::polled) install_stop_handlers();
-  if (command.ranks == Ranks::mpi) {
-    if (const std::string why = launcher_fault(); !why.empty()) {
+  if (command.ranks == Ranks::several) {
+    const std::string why = meets_by_mpi(invocation.options) ? launcher_fault() : "";
+    if (!why.empty()) {
       if (launcher_rank() > 0) return static_cast<int>(ErrorKind::peers);  // the first one tells
       throw Error(ErrorKind::peers, why);
     }
-    MpiLimits limits;
-    limits.patience = static_cast<double>(invocation.options.integer("peer-timeout"));
-    world = make_mpi_communicator(limits);
+    world = make_world(invocation.options);
   } else {
     world = make_null_communicator();
   }

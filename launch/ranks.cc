@@ -97,12 +97,6 @@ std::vector<OptionSpec> rank_options() {
            "0..4096"}};
 }
 
-OptionSpec peer_timeout_option() {
-  return {"peer-timeout", OptionKind::integer, "300",
-          "seconds without a word from another rank after which the run ends, naming it; 0: never",
-          "0..1000000"};
-}
-
 int threads_by_seat(const std::vector<Seat>& seats, int rank) {
   const Seat& seat = seats.at(rank);
   return std::max(1, static_cast<int>(seat.processors.size()) / sharing(seats, seat));

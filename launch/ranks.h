@@ -32,9 +32,6 @@ std::vector<int> processors_of(int process);  // that it may run on; 0: of this 
 // "threads".
 std::vector<OptionSpec> rank_options();
 
-// "peer-timeout": of every command that several ranks run together.
-OptionSpec peer_timeout_option();
-
 // Compute threads of a rank that is given no number: its processors divided by the ranks that share
 // exactly these processors (`mpirun --bind-to none` gives all of them to every rank).
 int threads_by_seat(const std::vector<Seat>& seats, int rank);

@@ -7,6 +7,7 @@
 #include "launch/ranks.h"
 #include "launch/report.h"
 #include "launch/stop_request.h"
+#include "launch/world.h"
 #include "trainer/train.h"
 
 namespace seqrank {
@@ -16,7 +17,7 @@ namespace {
 std::vector<OptionSpec> options_of_call() {
   std::vector<OptionSpec> specs = rank_options();
   for (OptionSpec& spec : stop_options()) specs.push_back(spec);
-  specs.push_back(peer_timeout_option());
+  for (OptionSpec& spec : world_options()) specs.push_back(spec);
   specs.push_back(json_option());
   return specs;
 }

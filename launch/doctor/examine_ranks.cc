@@ -103,14 +103,15 @@ std::vector<Finding> examine_launch(const std::vector<ProcessFacts>& processes,
     const std::string& launcher = facts.claim.launcher;
     const int claimed = facts.claim.ranks;
     if (!launcher.empty() && claimed != world && world == 1) {
-      findings.push_back({"foreign-launcher",
-                          Severity::error,
-                          ErrorKind::peers,
-                          fmt::format("{} started {} processes, but each is alone in its MPI "
-                                      "world and would train for itself",
-                                      launcher, claimed),
-                          right_line(claimed, command, mpi_of(facts)),
-                          {rank}});
+      findings.push_back(
+          {"foreign-launcher",
+           Severity::error,
+           ErrorKind::peers,
+           fmt::format("{} started {} processes, but each is alone in its MPI "
+                       "world and would train for itself",
+                       launcher, claimed),
+           right_line(claimed, command, mpi_of(facts)) + ", or without MPI with --rendezvous=tcp",
+           {rank}});
     } else if (!launcher.empty() && claimed != world) {
       findings.push_back({"task-count",
                           Severity::error,

@@ -15,6 +15,7 @@
 #include "collective/mpi.h"
 #include "launch/doctor/run_folder_probe.h"
 #include "launch/version.h"
+#include "launch/world.h"
 #include "trainer/checkpoint.h"
 #include "trainer/checksum.h"
 #include "trainer/run_folder.h"
@@ -77,7 +78,7 @@ ProcessFacts own_process_facts(Communicator& comm, const std::string& command, c
   facts.seat = own_seat(comm);
   if (::getppid() > 0) facts.launcher_processors = processors_of(::getppid());
   facts.threads = static_cast<int>(call.integer("threads"));
-  facts.claim = launcher_claim();
+  if (meets_by_mpi(call)) facts.claim = launcher_claim();  // else the world is what was claimed
   facts.job_tasks = slurm_job_tasks();
   facts.binary = program_sum();
   facts.versions = {{"seqrank", kVersion},
