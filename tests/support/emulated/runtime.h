@@ -27,7 +27,7 @@ namespace seqrank::emu {
 // bfloat16 it is a signalling NaN: what arithmetic makes of it is a NaN, but not this one.
 inline constexpr std::uint16_t kPoison = 0xffb1;
 
-inline constexpr int kViolationExit = 66;
+inline constexpr int kViolationExit = 67;
 
 struct Range {
   const void* begin;  // device or pinned host pointer
