@@ -2,8 +2,6 @@
 // nothing: the device must report what is done wrong with them.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
 #include <cstddef>
 #include <span>
 #include <string>
