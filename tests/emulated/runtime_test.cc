@@ -1,0 +1,204 @@
+// The runtime of the emulated device: what it reports, what it lets pass, and that a report fails
+// the test.
+#include <fmt/core.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include "tests/emulated/handles.h"
+#include "tests/support/emulated/options.h"
+
+namespace seqrank::emu {
+namespace {
+
+using cuda::in;
+using cuda::out;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class Runtime : public testing::Test {
+ protected:
+  void SetUp() override { cuda_check(cudaSetDevice(0), "cudaSetDevice"); }
+
+  Stream one_{"one"}, two_{"two"};
+};
+
+// An operation that does nothing but say what it touches.
+template <class... Accesses>
+void touch(const Stream& stream, const char* what, Accesses... accesses) {
+  enqueue(stream.get(), what, {range(accesses)...}, [] {});
+}
+
+TEST_F(Runtime, SaysWhatNothingOrders) {
+  const DeviceBuffer<float> x(one_, 100);
+  touch(two_, "reader", in(x.span().subspan(10, 50)));
+  EXPECT_THAT(take_violations(),
+              ElementsAre("reader on 'two' reads 200 bytes that cudaMallocAsync on 'one' writes, "
+                          "and nothing orders the two"));
+  one_.synchronize();
+  two_.synchronize();
+  touch(two_, "reader", in(x.span()));
+  EXPECT_THAT(take_violations(), IsEmpty());
+  two_.synchronize();
+}
+
+TEST_F(Runtime, AnEventOrdersWhatCameBeforeItAndNoMore) {
+  const DeviceBuffer<float> x(one_, 100), y(one_, 100);
+  const Event allocated, written;
+  one_.record(allocated);
+  two_.wait(allocated);
+  touch(two_, "first writer", cuda::update(x.span()));
+  two_.record(written);
+  touch(two_, "second writer", cuda::update(y.span()));
+  one_.wait(written);
+  touch(one_, "reader of x", in(x.span()));
+  EXPECT_THAT(take_violations(), IsEmpty());
+  touch(one_, "reader of y", in(y.span()));
+  EXPECT_THAT(take_violations(), ElementsAre(HasSubstr("reader of y on 'one' reads 400 bytes that "
+                                                       "second writer on 'two' writes")));
+  two_.synchronize();
+}
+
+TEST_F(Runtime, ReportsMisuse) {
+  const DeviceBuffer<float> x(one_, 4);
+  std::vector<float> pageable(4);
+  const Event never;
+  one_.wait(never);
+  EXPECT_THAT(take_violations(), ElementsAre(HasSubstr("an event that was never recorded")));
+  copy(one_, std::span(pageable), x.span());
+  EXPECT_THAT(take_violations(), ElementsAre(HasSubstr("pageable host memory")));
+  EXPECT_NE(cudaMemsetAsync(x.span().data(), 0, 4, nullptr), cudaSuccess);
+  EXPECT_THAT(take_violations(), ElementsAre(HasSubstr("uses the default stream")));
+  cuda_check(cudaSetDevice(1), "cudaSetDevice");
+  touch(one_, "a kernel", in(x.span()));
+  cuda_check(cudaSetDevice(0), "cudaSetDevice");
+  EXPECT_THAT(take_violations(), ElementsAre(HasSubstr("a stream of another device")));
+  touch(one_, "a kernel", in(std::span(x.span().data(), 5)));
+  EXPECT_THAT(take_violations(), ElementsAre(HasSubstr("out of bounds")));
+  check_shape("a kernel", {1, 2000});
+  EXPECT_THAT(take_violations(), ElementsAre("a kernel: a GPU refuses this launch shape"));
+  one_.synchronize();
+  cudaGetLastError();
+}
+
+TEST_F(Runtime, ReportsUseAfterFree) {
+  std::span<float> x;
+  {
+    const DeviceBuffer<float> buffer(one_, 4);
+    x = buffer.span();
+  }
+  touch(one_, "late reader", in(x));
+  EXPECT_THAT(take_violations(), ElementsAre("late reader uses memory after it is freed"));
+  EXPECT_NE(cudaFreeAsync(x.data(), one_.get()), cudaSuccess);
+  EXPECT_THAT(take_violations(), ElementsAre(HasSubstr("freed twice")));
+  cudaGetLastError();
+  one_.synchronize();
+}
+
+TEST_F(Runtime, ReportsWhatIsLeftUnwritten) {
+  const DeviceBuffer<float> y(one_, 10);
+  float* host = on_host(out(y.span()));
+  enqueue(one_.get(), "writer", {range(out(y.span()))}, [host] { std::iota(host, host + 7, 0.f); });
+  one_.synchronize();
+  EXPECT_THAT(take_violations(),
+              ElementsAre("writer leaves 3 of 10 elements of an out() argument unwritten, the "
+                          "first at 7"));
+}
+
+TEST_F(Runtime, CopiesRows) {
+  PinnedBuffer<int> from(12), to(12);
+  std::iota(from.write().begin(), from.span().end(), 0);
+  std::ranges::fill(to.write(), -1);
+  const DeviceBuffer<int> device(one_, 6);
+  constexpr std::size_t item = sizeof(int);
+  cuda_check(cudaMemcpy2DAsync(device.span().data(), 2 * item, from.span().data() + 1, 4 * item,
+                               2 * item, 3, cudaMemcpyHostToDevice, one_.get()),
+             "cudaMemcpy2DAsync");
+  cuda_check(cudaMemcpy2DAsync(to.span().data(), 3 * item, device.span().data(), 2 * item, 2 * item,
+                               3, cudaMemcpyDefault, one_.get()),
+             "cudaMemcpy2DAsync");
+  one_.synchronize();
+  EXPECT_THAT(to.read(), ElementsAre(1, 2, -1, 5, 6, -1, 9, 10, -1, -1, -1, -1));
+}
+
+TEST_F(Runtime, MeasuresTimeBetweenEvents) {
+  const Event begun(cudaEventDefault), ended(cudaEventDefault);
+  one_.record(begun);
+  enqueue(one_.get(), "sleep", {},
+          [] { std::this_thread::sleep_for(std::chrono::milliseconds(5)); });
+  one_.record(ended);
+  EXPECT_EQ(cudaEventQuery(ended.get()), cudaErrorNotReady);
+  ended.synchronize();
+  EXPECT_EQ(cudaEventQuery(ended.get()), cudaSuccess);
+  float ms = 0;
+  cuda_check(cudaEventElapsedTime(&ms, begun.get(), ended.get()), "cudaEventElapsedTime");
+  EXPECT_GE(ms, 5);
+  const Event untimed;
+  one_.record(untimed);
+  EXPECT_NE(cudaEventElapsedTime(&ms, begun.get(), untimed.get()), cudaSuccess);
+  EXPECT_THAT(take_violations(), ElementsAre(HasSubstr("without timing")));
+  cudaGetLastError();
+}
+
+TEST_F(Runtime, AQueryThatSucceedsOrdersTheHost) {
+  PinnedBuffer<float> host(1);
+  const DeviceBuffer<float> x(one_, 1);
+  cuda_check(cudaMemsetAsync(x.span().data(), 0, 4, one_.get()), "cudaMemsetAsync");
+  copy(one_, host.span(), x.span());
+  while (cudaStreamQuery(one_.get()) == cudaErrorNotReady) std::this_thread::yield();
+  EXPECT_EQ(host.read()[0], 0);
+}
+
+TEST_F(Runtime, MemoryRunsOutAndComesBack) {
+  const std::size_t before = std::exchange(options().device_memory, 1 << 20);
+  for (int i = 0; i < 20; ++i) {
+    const DeviceBuffer<char> most(one_, 700 << 10);
+    void* more = nullptr;
+    EXPECT_EQ(cudaMallocAsync(&more, 700 << 10, one_.get()), cudaErrorMemoryAllocation);
+    EXPECT_EQ(cudaGetLastError(), cudaErrorMemoryAllocation);
+  }
+  std::size_t available, total;
+  cuda_check(cudaMemGetInfo(&available, &total), "cudaMemGetInfo");
+  EXPECT_EQ(available, total);
+  options().device_memory = before;
+}
+
+TEST(EmulatedOptions, RefuseWhatTheyDoNotKnow) {
+  const Options before = options();
+  set_options("schedule=greedy,os_threads=3");
+  EXPECT_EQ(options().schedule, Schedule::greedy);
+  EXPECT_EQ(options().os_threads, 3u);
+  options() = before;
+  EXPECT_THROW(set_options("schedule=sideways"), Error);
+  EXPECT_THROW(set_options("devices=two"), Error);
+  EXPECT_THROW(set_options("colour=1"), Error);
+  EXPECT_THROW(set_options("schedule"), Error);
+}
+
+// Runs itself, with a violation.
+TEST(Listener, FailsATestWithAViolation) {
+  if (std::getenv("SEQRANK_PLANT_VIOLATION") != nullptr) return violation("planted");
+  std::array<char, 4096> path{};
+  ASSERT_GT(readlink("/proc/self/exe", path.data(), path.size() - 1), 0);
+  const std::string command = fmt::format(
+      "SEQRANK_PLANT_VIOLATION=1 {} --gtest_filter=Listener.FailsATestWithAViolation 2>&1",
+      path.data());
+  std::FILE* pipe = popen(command.c_str(), "r");
+  std::string output;
+  std::array<char, 4096> buffer;
+  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
+    output.append(buffer.data(), n);
+  }
+  EXPECT_EQ(WEXITSTATUS(pclose(pipe)), kViolationExit) << output;
+  EXPECT_THAT(output, HasSubstr("[  FAILED  ] Listener.FailsATestWithAViolation"));
+}
+
+}  // namespace
+}  // namespace seqrank::emu
