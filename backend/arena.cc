@@ -28,11 +28,26 @@ std::size_t capacity_for(std::size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+class HostMemory final : public Memory {
+ public:
+  void* obtain(std::size_t bytes) override {
+    void* block = std::aligned_alloc(kAlignment, bytes);
+    if (kPassThrough && block != nullptr) std::memset(block, 0xFF, bytes);
+    return block;
+  }
+  void give_back(void* block) override { std::free(block); }
+};
+
 }  // namespace
+
+std::unique_ptr<Memory> make_host_memory() {
+  return std::make_unique<HostMemory>();
+}
 
 // The blocks and the counts; shared by the arena and all its storages.
 struct ArenaPool {
-  explicit ArenaPool(std::size_t limit_bytes) : limit(limit_bytes) {}
+  ArenaPool(std::unique_ptr<Memory> from, std::size_t limit_bytes)
+      : memory(std::move(from)), limit(limit_bytes) {}
   ~ArenaPool() { give_back_kept(); }
   void* take(std::size_t capacity, Tag tag);  // null: no memory
   void* from_system(std::size_t capacity);    // null: no memory
@@ -40,6 +55,7 @@ struct ArenaPool {
   void release(const Storage& storage);
   std::string table() const;
 
+  const std::unique_ptr<Memory> memory;
   mutable std::mutex mutex;
   std::size_t limit;
   std::size_t reserved = 0;  // obtained from the system, used or kept
@@ -72,7 +88,7 @@ void* ArenaPool::take(std::size_t capacity, Tag tag) {
 
 void* ArenaPool::from_system(std::size_t capacity) {
   if (limit != 0 && reserved + capacity > limit) return nullptr;
-  void* block = std::aligned_alloc(kAlignment, capacity);
+  void* block = memory->obtain(capacity);
   if (block == nullptr) return nullptr;
   reserved += capacity;
   ++device_allocations;
@@ -81,7 +97,7 @@ void* ArenaPool::from_system(std::size_t capacity) {
 
 void ArenaPool::give_back_kept() {
   for (auto& [capacity, blocks] : kept) {
-    for (void* block : blocks) std::free(block);
+    for (void* block : blocks) memory->give_back(block);
     reserved -= capacity * blocks.size();
     blocks.clear();
   }
@@ -91,7 +107,7 @@ void ArenaPool::release(const Storage& storage) {
   std::lock_guard lock(mutex);
   now[static_cast<int>(storage.tag_)] -= storage.capacity_;
   if (kPassThrough) {
-    std::free(storage.data_);
+    memory->give_back(storage.data_);
     reserved -= storage.capacity_;
   } else {
     kept[storage.capacity_].push_back(storage.data_);
@@ -114,11 +130,21 @@ const char* tag_name(Tag tag) {
   return kNames[static_cast<int>(tag)];
 }
 
+Storage::Storage(std::shared_ptr<ArenaPool> pool, void* data, std::size_t bytes,
+                 std::size_t capacity, Tag tag)
+    : pool_(std::move(pool)),
+      data_(data),
+      bytes_(bytes),
+      capacity_(capacity),
+      tag_(tag),
+      watched_(pool_->memory->is_watched() ? pool_->memory.get() : nullptr) {}
+
 Storage::~Storage() {
   pool_->release(*this);
 }
 
-Arena::Arena(std::size_t limit_bytes) : pool_(std::make_shared<ArenaPool>(limit_bytes)) {}
+Arena::Arena(std::unique_ptr<Memory> memory, std::size_t limit_bytes)
+    : pool_(std::make_shared<ArenaPool>(std::move(memory), limit_bytes)) {}
 
 std::shared_ptr<Storage> Arena::allocate(std::size_t bytes, Tag tag) {
   const std::size_t capacity = capacity_for(bytes == 0 ? 1 : bytes);
@@ -127,7 +153,6 @@ std::shared_ptr<Storage> Arena::allocate(std::size_t bytes, Tag tag) {
            "out of memory: {} bytes wanted for {}; in use {}; lower --train.batch, "
            "--data.max_length or --model.width, or use more ranks",
            bytes, tag_name(tag), table());
-  if (kPassThrough) std::memset(block, 0xFF, capacity);
   return std::make_shared<Storage>(pool_, block, bytes, capacity, tag);
 }
 

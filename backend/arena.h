@@ -1,13 +1,16 @@
 // Memory of one device. Every allocation carries a tag, so that an out-of-memory error can say what
 // the memory went to. Freed blocks are kept by size class and reused: steady-state training steps
 // reach the system allocator never (device_allocations() stands still).
-// Does not order reuse between streams: a tensor lives until the work that reads it is done.
+// Does not order reuse between streams: a tensor lives until the work that reads it is done; of a
+// GPU, until the work of other streams than the compute stream is (backend/keeper.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+
+#include "backend/memory.h"
 
 namespace seqrank {
 
@@ -22,13 +25,13 @@ struct ArenaPool;
 class Storage {
  public:
   Storage(std::shared_ptr<ArenaPool> pool, void* data, std::size_t bytes, std::size_t capacity,
-          Tag tag)
-      : pool_(std::move(pool)), data_(data), bytes_(bytes), capacity_(capacity), tag_(tag) {}
+          Tag tag);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
   void* data() const { return data_; }
   std::size_t bytes() const { return bytes_; }
+  const Memory* watched() const { return watched_; }  // null: nobody watches the host
 
  private:
   friend struct ArenaPool;
@@ -37,12 +40,14 @@ class Storage {
   std::size_t bytes_;     // asked for
   std::size_t capacity_;  // of the block
   Tag tag_;
+  const Memory* watched_;
 };
 
 class Arena {
  public:
   // limit_bytes = 0: no limit but the machine's.
-  explicit Arena(std::size_t limit_bytes = 0);
+  explicit Arena(std::size_t limit_bytes = 0) : Arena(make_host_memory(), limit_bytes) {}
+  Arena(std::unique_ptr<Memory> memory, std::size_t limit_bytes);
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 

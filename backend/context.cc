@@ -30,15 +30,25 @@ int affinity_threads() {
   return CPU_COUNT(&set);
 }
 
-Context::Context(Device device, int threads, std::size_t memory_limit)
-    : device_(device),
-      threads_(threads > 0 ? threads : affinity_threads()),
-      arena_(memory_limit),
-      compute_(make_inline_stream()) {
-  SR_CHECK(device == Device::cpu, ErrorKind::device,
-           "a CUDA device is wanted, but this program was built without CUDA");
+Context::Context(Device device, int threads, std::size_t memory_limit, int ordinal)
+    : device_(device), threads_(threads > 0 ? threads : affinity_threads()), ordinal_(ordinal) {
   check_processor();
   omp_set_num_threads(threads_);  // also what oneDNN uses on this thread
+  if (device == Device::cpu) {
+    compute_ = upload_ = make_inline_stream();
+    arena_ = host_arena_ = std::make_shared<Arena>(memory_limit);
+    return;
+  }
+  DeviceParts parts = make_cuda_parts(ordinal);
+  compute_ = parts.compute;
+  upload_ = parts.upload;
+  arena_ = std::make_shared<Arena>(std::move(parts.memory), memory_limit);
+  host_arena_ = std::make_shared<Arena>(std::move(parts.pinned), 0);
+  handles_ = parts.handles;
+}
+
+Context::~Context() {
+  if (device_ == Device::cuda) compute_->synchronize();  // nothing may outlive what it works on
 }
 
 }  // namespace seqrank

@@ -7,6 +7,8 @@
 #include <string>
 
 #include "backend/arena.h"
+#include "backend/device.h"
+#include "backend/keeper.h"
 #include "backend/precision.h"
 #include "backend/profile.h"
 #include "backend/stream.h"
@@ -21,12 +23,24 @@ class Context {
   // threads: of compute on a CPU; 0 = the size of this process's affinity mask. Sets the calling
   // thread's OpenMP count, and must be used from that thread. Throws Error(device) when the device
   // is not there or the processor lacks what the program was compiled for.
-  explicit Context(Device device = Device::cpu, int threads = 0, std::size_t memory_limit = 0);
+  // ordinal: which of the CUDA devices that this process sees.
+  explicit Context(Device device = Device::cpu, int threads = 0, std::size_t memory_limit = 0,
+                   int ordinal = 0);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
 
   Device device() const { return device_; }
   int threads() const { return threads_; }
   Stream& compute() { return *compute_; }
-  Arena& arena() { return arena_; }
+  Arena& arena() { return *arena_; }
+  // Memory of the host that the device copies from and to; on a CPU the same as arena(). Batches
+  // are made there (backend/transfer.h).
+  Arena& host_arena() { return *host_arena_; }
+  int ordinal() const { return ordinal_; }
+  Stream& upload() { return *upload_; }
+  Keeper& keeper() { return keeper_; }
+  cuda::Handles& handles() { return *handles_; }  // backend/cuda alone
 
   // Of the products of linear(), recurrence(), softmax_cross_entropy() and attention, as this
   // device does them; matmul(), and with it every score, is fp32.
@@ -37,7 +51,7 @@ class Context {
 
   // Contents undefined; contiguous.
   Tensor empty(DType type, Shape shape, Tag tag = Tag::activation) {
-    return Tensor(arena_, type, shape, tag);
+    return Tensor(*arena_, type, shape, tag);
   }
 
   // Null unless set; not owned. Operators add their model FLOPs through count_flops().
@@ -50,8 +64,11 @@ class Context {
  private:
   Device device_;
   int threads_;
-  Arena arena_;
-  std::unique_ptr<Stream> compute_;
+  int ordinal_;
+  std::shared_ptr<Stream> compute_, upload_;
+  std::shared_ptr<Arena> arena_, host_arena_;
+  std::shared_ptr<cuda::Handles> handles_;
+  Keeper keeper_;
   Precision precision_ = Precision::fp32;
   Profile* profile_ = nullptr;
 };

@@ -1,9 +1,19 @@
-// The one place that picks a device's implementation of an operator, and the one place that will
-// ask whether CUDA was compiled in. ops/x.cc checks shapes and calls SR_DISPATCH(ctx, x, args...);
-// cpu/x.cc defines cpu::x. A missing implementation is a link error, never a silent fallback.
+// The one place that picks a device's implementation of an operator, and the one place that asks
+// whether CUDA was compiled in. ops/x.cc checks shapes and calls SR_DISPATCH(ctx, x, args...);
+// cpu/x.cc defines cpu::x, cuda/x.cu defines cuda::x. A missing implementation is a link error,
+// never a silent fallback.
 #pragma once
 
 #include "backend/context.h"
 
-#define SR_DISPATCH(ctx, function, ...) \
-  (::seqrank::ProfileScope((ctx).profile(), #function), cpu::function((ctx), __VA_ARGS__))
+#if SEQRANK_CUDA
+#include "backend/cuda/kernels.h"
+#define SR_DISPATCH(ctx, function, ...)                                  \
+  (::seqrank::ProfileScope((ctx).profile(), (ctx).compute(), #function), \
+   (ctx).device() == Device::cuda ? cuda::function((ctx), __VA_ARGS__)   \
+                                  : cpu::function((ctx), __VA_ARGS__))
+#else
+#define SR_DISPATCH(ctx, function, ...)                                  \
+  (::seqrank::ProfileScope((ctx).profile(), (ctx).compute(), #function), \
+   cpu::function((ctx), __VA_ARGS__))
+#endif

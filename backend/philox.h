@@ -1,6 +1,7 @@
 // Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel Random
 // Numbers: As Easy as 1, 2, 3", SC 2011). A number depends on its key and counter alone, so dropout
-// and shuffles are the same at any number of ranks, on any device, and after any restart.
+// and shuffles are the same at any number of ranks, on any device, and after any restart. All is
+// constexpr so that kernels may call it.
 #pragma once
 
 #include <array>
@@ -20,7 +21,7 @@ enum class Purpose : std::uint32_t {
 
 using Philox4 = std::array<std::uint32_t, 4>;
 
-inline Philox4 philox(std::uint64_t seed, Purpose purpose, Philox4 counter) {
+constexpr Philox4 philox(std::uint64_t seed, Purpose purpose, Philox4 counter) {
   // The 64-bit key: the seed's halves, the purpose mixed into the upper one.
   std::uint32_t k0 = static_cast<std::uint32_t>(seed);
   std::uint32_t k1 =
@@ -38,11 +39,11 @@ inline Philox4 philox(std::uint64_t seed, Purpose purpose, Philox4 counter) {
 }
 
 // [0, 1), 24 bits: exact in fp32.
-inline float uniform_float(std::uint32_t bits) {
+constexpr float uniform_float(std::uint32_t bits) {
   return (bits >> 8) * 0x1p-24f;
 }
 // [0, 1), 53 bits.
-inline double uniform_double(std::uint32_t high, std::uint32_t low) {
+constexpr double uniform_double(std::uint32_t high, std::uint32_t low) {
   return ((std::uint64_t{high} << 21) ^ (low >> 11)) * 0x1p-53;
 }
 

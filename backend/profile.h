@@ -8,6 +8,8 @@
 #include <map>
 #include <string>
 
+#include "backend/stream.h"
+
 namespace seqrank {
 
 struct Profile {
@@ -20,14 +22,19 @@ struct Profile {
   double flops = 0;
 };
 
-// Adds the time of its life to an entry; nothing where the profile is null.
+// Adds the time of its life to an entry, on a GPU with all that it enqueued; nothing, and no wait,
+// where the profile is null.
 class ProfileScope {
  public:
-  ProfileScope(Profile* profile, const char* name) : profile_(profile), name_(name) {
-    if (profile_ != nullptr) begin_ = std::chrono::steady_clock::now();
+  ProfileScope(Profile* profile, Stream& compute, const char* name)
+      : profile_(profile), compute_(compute), name_(name) {
+    if (profile_ == nullptr) return;
+    compute_.synchronize();
+    begin_ = std::chrono::steady_clock::now();
   }
   ~ProfileScope() {
     if (profile_ == nullptr) return;
+    compute_.synchronize();
     Profile::Entry& entry = profile_->operators[name_];
     entry.seconds +=
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
@@ -38,6 +45,7 @@ class ProfileScope {
 
  private:
   Profile* profile_;
+  Stream& compute_;
   const char* name_;
   std::chrono::steady_clock::time_point begin_;
 };

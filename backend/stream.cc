@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstring>
 #include <deque>
 #include <mutex>
 #include <thread>
@@ -33,6 +34,9 @@ class InlineStream final : public Stream {
   void wait(const Event& event) override { waits_.wait(event); }
   void synchronize() override {}
   double waited_seconds() const override { return waits_.seconds(); }
+  void copy(void* to, const void* from, std::size_t bytes, Copy) override {
+    if (bytes > 0 && to != from) std::memcpy(to, from, bytes);
+  }
 
  private:
   TimedWaits waits_;
@@ -89,6 +93,9 @@ class WorkerStream final : public Stream {
 
   void synchronize() override { record().wait(); }
   double waited_seconds() const override { return waits_.seconds(); }
+  void copy(void* to, const void* from, std::size_t bytes, Copy) override {
+    if (bytes > 0 && to != from) enqueue([=] { std::memcpy(to, from, bytes); });
+  }
 
  private:
   struct Entry {

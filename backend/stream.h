@@ -1,9 +1,10 @@
 // Order of work. A Stream is a queue; an Event is a place in it that another stream, or the host,
 // waits for. On the CPU the compute stream runs work at once on the calling thread and the
 // communication stream is one worker thread, so that MPI overlaps with compute through the very
-// calls that NCCL will use. A GPU stream will be another subclass.
+// calls that NCCL uses. A GPU's stream (backend/cuda/runtime.h) is another subclass.
 #pragma once
 
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -27,6 +28,7 @@ class Event {
   void wait() const {
     if (state_ != nullptr) state_->wait();
   }
+  const EventState* state() const { return state_.get(); }  // null: done
 
  private:
   std::shared_ptr<EventState> state_;
@@ -36,7 +38,8 @@ class Stream {
  public:
   virtual ~Stream() = default;
   // Runs `task` on the host when the stream gets there. Tasks of one stream run in order. An error
-  // thrown by a task reaches whoever waits next, and later tasks of that stream are dropped.
+  // thrown by a task reaches whoever waits next, and later tasks of that stream are dropped. On a
+  // GPU's stream the task runs at once, and what it enqueues on that stream is in order.
   virtual void enqueue(std::function<void()> task) = 0;
   virtual Event record() = 0;
   virtual void wait(const Event& event) = 0;  // later work of this stream runs after `event`
@@ -44,6 +47,10 @@ class Stream {
   // How long this stream has stood still in wait(), since it was made: of the compute stream, the
   // exposed communication. May be asked from any thread.
   virtual double waited_seconds() const = 0;
+
+  // Bytes, in the order of the stream. A GPU's needs pinned host memory that lives until then.
+  enum class Copy { to_device, to_host, on_device };
+  virtual void copy(void* to, const void* from, std::size_t bytes, Copy direction) = 0;
 };
 
 std::unique_ptr<Stream> make_inline_stream();  // CPU compute

@@ -14,6 +14,7 @@ std::size_t dtype_size(DType type) {
     case DType::i64:
       return 8;
     case DType::bf16:
+    case DType::f16:
       return 2;
     case DType::u8:
       return 1;
@@ -22,7 +23,7 @@ std::size_t dtype_size(DType type) {
 }
 
 const char* dtype_name(DType type) {
-  static constexpr const char* kNames[] = {"f32", "f64", "bf16", "i32", "i64", "u8"};
+  static constexpr const char* kNames[] = {"f32", "f64", "bf16", "f16", "i32", "i64", "u8"};
   return kNames[static_cast<int>(type)];
 }
 

@@ -15,7 +15,7 @@
 
 namespace seqrank {
 
-enum class DType : std::uint8_t { f32, f64, bf16, i32, i64, u8 };
+enum class DType : std::uint8_t { f32, f64, bf16, f16, i32, i64, u8 };
 std::size_t dtype_size(DType type);
 const char* dtype_name(DType type);
 
@@ -71,17 +71,21 @@ class Tensor {
   std::int64_t numel() const { return shape_.numel(); }
   std::size_t bytes() const { return static_cast<std::size_t>(numel()) * dtype_size(dtype_); }
 
-  // Device addresses: on the CPU to be used by backend/cpu, collective and tests alone.
+  // Device addresses. data() and span() are for host memory: on the CPU, and of host_arena().
   void* raw() { return data_; }
   const void* raw() const { return data_; }
   template <class T>
   T* data() {
     check_type(DTypeOf<T>::value);
+    if (storage_ && storage_->watched()) [[unlikely]]
+      storage_->watched()->host_touches(data_, bytes(), true);
     return static_cast<T*>(data_);
   }
   template <class T>
   const T* data() const {
     check_type(DTypeOf<T>::value);
+    if (storage_ && storage_->watched()) [[unlikely]]
+      storage_->watched()->host_touches(data_, bytes(), false);
     return static_cast<const T*>(data_);
   }
   template <class T>

@@ -38,6 +38,7 @@ MPI_Datatype mpi_type(DType type) {
     case DType::i64:
       return MPI_INT64_T;
     case DType::bf16:  // moved, never reduced
+    case DType::f16:
       return MPI_UINT16_T;
     case DType::u8:
       return MPI_UINT8_T;

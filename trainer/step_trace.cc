@@ -60,6 +60,7 @@ class TraceRecorder::RecordingStream final : public Stream {
   void wait(const Event& event) override { event.wait(); }
   void synchronize() override { remember(calls_ - 1, true); }
   double waited_seconds() const override { return 0; }
+  void copy(void*, const void*, std::size_t, Copy) override { SR_ASSERT(false, "traced on a CPU"); }
 
   const std::vector<Moment>& moments() const { return moments_; }
 

@@ -53,5 +53,6 @@ void launch(const LaunchShape& shape, cudaStream_t stream, Args... args) {
 // Hooks of the emulated device; nothing on a GPU.
 inline void name_stream(cudaStream_t, const char*) {}
 inline void host_touches(const void*, std::size_t, Mode, const char*) {}
+inline constexpr bool kHostIsWatched = false;
 
 }  // namespace seqrank::cuda

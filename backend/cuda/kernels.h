@@ -1,0 +1,61 @@
+// CUDA implementations of the operators: the signatures of backend/ops/x.h, where the contracts
+// are; each is defined in backend/cuda/x.cu. Only dispatch calls these.
+#pragma once
+
+#include "backend/ops/activation.h"
+#include "backend/ops/additive_attention.h"
+#include "backend/ops/dropout.h"
+#include "backend/ops/embedding.h"
+#include "backend/ops/l2_normalise.h"
+#include "backend/ops/layer_norm.h"
+#include "backend/ops/linear.h"
+#include "backend/ops/matmul.h"
+#include "backend/ops/optimiser.h"
+#include "backend/ops/prefix_pool.h"
+#include "backend/ops/recurrence.h"
+#include "backend/ops/softmax_cross_entropy.h"
+#include "backend/ops/top_k.h"
+#include "backend/ops/unique_rows.h"
+
+namespace seqrank::cuda {
+
+decltype(seqrank::activate) activate;
+decltype(seqrank::activate_backward) activate_backward;
+decltype(seqrank::add) add;
+decltype(seqrank::scale) scale;
+decltype(seqrank::fill) fill;
+decltype(seqrank::copy) copy;
+decltype(seqrank::copy_into_columns) copy_into_columns;
+decltype(seqrank::copy_from_columns) copy_from_columns;
+
+decltype(seqrank::running_attention) running_attention;
+decltype(seqrank::running_attention_backward) running_attention_backward;
+decltype(seqrank::running_attention_weights) running_attention_weights;
+decltype(seqrank::query_attention) query_attention;
+decltype(seqrank::query_attention_backward) query_attention_backward;
+decltype(seqrank::query_attention_weights) query_attention_weights;
+
+decltype(seqrank::dropout) dropout;
+decltype(seqrank::gather_rows) gather_rows;
+decltype(seqrank::scatter_add_rows) scatter_add_rows;
+decltype(seqrank::l2_normalise) l2_normalise;
+decltype(seqrank::l2_normalise_backward) l2_normalise_backward;
+decltype(seqrank::layer_norm) layer_norm;
+decltype(seqrank::layer_norm_backward) layer_norm_backward;
+decltype(seqrank::linear) linear;
+decltype(seqrank::linear_backward) linear_backward;
+decltype(seqrank::matmul) matmul;
+decltype(seqrank::add_squared_norm) add_squared_norm;
+decltype(seqrank::clip_scale) clip_scale;
+decltype(seqrank::adamw) adamw;
+decltype(seqrank::prefix_pool) prefix_pool;
+decltype(seqrank::prefix_pool_backward) prefix_pool_backward;
+decltype(seqrank::recurrence) recurrence;
+decltype(seqrank::recurrence_backward) recurrence_backward;
+decltype(seqrank::softmax_cross_entropy) softmax_cross_entropy;
+decltype(seqrank::top_k) top_k;
+decltype(seqrank::rank_of) rank_of;
+decltype(seqrank::mask_items) mask_items;
+decltype(seqrank::sum_rows) sum_rows;
+
+}  // namespace seqrank::cuda

@@ -1,0 +1,209 @@
+// Streams, pooled events and memory sources of a CUDA device.
+#include "backend/cuda/runtime.h"
+
+#include <mutex>
+
+#include "backend/cuda/handles.h"
+#include "backend/device.h"
+
+namespace seqrank {
+namespace cuda {
+
+CurrentDevice::CurrentDevice(int ordinal) {
+  cuda_check(cudaGetDevice(&before_), "cudaGetDevice");
+  if (before_ != ordinal) cuda_check(cudaSetDevice(ordinal), "cudaSetDevice");
+}
+CurrentDevice::~CurrentDevice() {
+  cudaSetDevice(before_);
+}
+
+// Events are made once and used again: a training step makes none.
+class EventPool {
+ public:
+  explicit EventPool(int ordinal) : ordinal_(ordinal) {}
+  ~EventPool() {
+    for (cudaEvent_t event : idle_) cudaEventDestroy(event);
+  }
+  int ordinal() const { return ordinal_; }
+  cudaEvent_t take() {
+    const std::lock_guard lock(mutex_);
+    cudaEvent_t event = nullptr;
+    if (idle_.empty()) {
+      cuda_check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+    } else {
+      event = idle_.back();
+      idle_.pop_back();
+    }
+    return event;
+  }
+  void give_back(cudaEvent_t event) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(event);
+  }
+
+ private:
+  int ordinal_;
+  std::mutex mutex_;
+  std::vector<cudaEvent_t> idle_;
+};
+
+namespace {
+
+class CudaEvent final : public EventState {
+ public:
+  CudaEvent(std::shared_ptr<EventPool> pool, cudaStream_t stream) : pool_(std::move(pool)) {
+    event_ = pool_->take();
+    cuda_check(cudaEventRecord(event_, stream), "cudaEventRecord");
+  }
+  ~CudaEvent() override { pool_->give_back(event_); }
+  CudaEvent(const CudaEvent&) = delete;
+  CudaEvent& operator=(const CudaEvent&) = delete;
+
+  cudaEvent_t get() const { return event_; }
+  bool done() const override {
+    const cudaError_t state = cudaEventQuery(event_);
+    if (state == cudaErrorNotReady) return false;
+    cuda_check(state, "work on the GPU");
+    return true;
+  }
+  void wait() override { cuda_check(cudaEventSynchronize(event_), "work on the GPU"); }
+
+ private:
+  std::shared_ptr<EventPool> pool_;
+  cudaEvent_t event_;
+};
+
+// In the order of the compute stream.
+class DeviceMemory final : public Memory {
+ public:
+  explicit DeviceMemory(std::shared_ptr<CudaStream> compute) : compute_(std::move(compute)) {}
+  void* obtain(std::size_t bytes) override {
+    const CurrentDevice current(compute_->ordinal());
+    void* block = nullptr;
+    const cudaError_t error = cudaMallocAsync(&block, bytes, compute_->get());
+    if (error == cudaErrorMemoryAllocation) {
+      cudaGetLastError();  // it is told by the arena, with the table
+      return nullptr;
+    }
+    cuda_check(error, "cudaMallocAsync");
+    return block;
+  }
+  void give_back(void* block) override {
+    const CurrentDevice current(compute_->ordinal());
+    cudaFreeAsync(block, compute_->get());
+  }
+
+ private:
+  std::shared_ptr<CudaStream> compute_;
+};
+
+class PinnedMemory final : public Memory {
+ public:
+  void* obtain(std::size_t bytes) override {
+    void* block = nullptr;
+    if (cudaMallocHost(&block, bytes) != cudaSuccess) {
+      cudaGetLastError();
+      return nullptr;
+    }
+    return block;
+  }
+  void give_back(void* block) override { cudaFreeHost(block); }
+  bool is_watched() const override { return kHostIsWatched; }
+  void host_touches(const void* begin, std::size_t bytes, bool writes) const override {
+    if (bytes > 0) cuda::host_touches(begin, bytes, writes ? Mode::write : Mode::read, "the host");
+  }
+};
+
+}  // namespace
+
+CudaStream::CudaStream(int ordinal, const std::string& name)
+    : ordinal_(ordinal), events_(std::make_shared<EventPool>(ordinal)) {
+  const CurrentDevice current(ordinal);
+  cuda_check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
+  name_stream(stream_, name.c_str());
+}
+
+CudaStream::~CudaStream() {
+  const CurrentDevice current(ordinal_);
+  cudaStreamSynchronize(stream_);
+  cudaStreamDestroy(stream_);
+}
+
+void CudaStream::enqueue(std::function<void()> task) {
+  const CurrentDevice current(ordinal_);
+  task();
+}
+
+Event CudaStream::record() {
+  const CurrentDevice current(ordinal_);
+  return Event(std::make_shared<CudaEvent>(events_, stream_));
+}
+
+void CudaStream::wait(const Event& event) {
+  if (event.state() == nullptr) return;
+  const CurrentDevice current(ordinal_);
+  if (const auto* of_device = dynamic_cast<const CudaEvent*>(event.state()))
+    cuda_check(cudaStreamWaitEvent(stream_, of_device->get(), 0), "cudaStreamWaitEvent");
+  else
+    event.wait();
+}
+
+void CudaStream::synchronize() {
+  const CurrentDevice current(ordinal_);
+  cuda_check(cudaStreamSynchronize(stream_), "work on the GPU");
+}
+
+void CudaStream::copy(void* to, const void* from, std::size_t bytes, Copy direction) {
+  if (bytes == 0) return;
+  const CurrentDevice current(ordinal_);
+  const cudaMemcpyKind kind = direction == Copy::to_device ? cudaMemcpyHostToDevice
+                              : direction == Copy::to_host ? cudaMemcpyDeviceToHost
+                                                           : cudaMemcpyDeviceToDevice;
+  cuda_check(cudaMemcpyAsync(to, from, bytes, kind, stream_), "cudaMemcpyAsync");
+}
+
+cudaStream_t stream_of(Context& ctx) {
+  return static_cast<CudaStream&>(ctx.compute()).get();
+}
+
+}  // namespace cuda
+
+int cuda_devices() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) {
+    cudaGetLastError();
+    return 0;
+  }
+  return count;
+}
+
+std::string why_no_cuda() {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess && count > 0) return "";
+  cudaGetLastError();
+  return error == cudaSuccess ? "no CUDA device is visible" : cudaGetErrorString(error);
+}
+
+DeviceParts make_cuda_parts(int ordinal) {
+  const std::string why = why_no_cuda();
+  SR_CHECK(why.empty(), ErrorKind::device, "no CUDA device: {}; --device=cpu needs none", why);
+  SR_CHECK(ordinal >= 0 && ordinal < cuda_devices(), ErrorKind::device,
+           "CUDA device {} is wanted, this process sees {}; start one rank a device", ordinal,
+           cuda_devices());
+  cuda::cuda_check(cudaSetDevice(ordinal), "cudaSetDevice");
+  DeviceParts parts;
+  auto compute = std::make_shared<cuda::CudaStream>(ordinal, fmt::format("compute {}", ordinal));
+  parts.compute = compute;
+  parts.upload = std::make_shared<cuda::CudaStream>(ordinal, fmt::format("upload {}", ordinal));
+  parts.memory = std::make_unique<cuda::DeviceMemory>(compute);
+  parts.pinned = std::make_unique<cuda::PinnedMemory>();
+  parts.handles = std::make_shared<cuda::Handles>();
+  return parts;
+}
+
+std::shared_ptr<Stream> make_cuda_stream(int ordinal, const std::string& name) {
+  return std::make_shared<cuda::CudaStream>(ordinal, name);
+}
+
+}  // namespace seqrank

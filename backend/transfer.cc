@@ -1,0 +1,50 @@
+// Uploads go over a stream of their own, so that the next batch travels while this one is computed.
+#include "backend/transfer.h"
+
+namespace seqrank {
+namespace {
+
+void expect_alike(const Tensor& host, const Tensor& x) {
+  SR_ASSERT(host.dtype() == x.dtype() && host.shape() == x.shape(), "{} {} from {} {}",
+            dtype_name(x.dtype()), x.shape().str(), dtype_name(host.dtype()), host.shape().str());
+}
+
+}  // namespace
+
+Tensor to_device(Context& ctx, const Tensor& host, Tag tag) {
+  if (ctx.device() == Device::cpu || !host) return host;
+  Tensor x = ctx.empty(host.dtype(), host.shape(), tag);
+  Stream& upload = ctx.upload();
+  upload.wait(ctx.compute().record());  // the block may be one that earlier work still reads
+  upload.copy(x.raw(), host.raw(), host.bytes(), Stream::Copy::to_device);
+  const Event copied = upload.record();
+  ctx.compute().wait(copied);
+  ctx.keeper().keep(copied, host);
+  return x;
+}
+
+Tensor to_host(Context& ctx, const Tensor& x) {
+  if (ctx.device() == Device::cpu) {
+    ctx.compute().synchronize();
+    return x;
+  }
+  Tensor host(ctx.host_arena(), x.dtype(), x.shape(), Tag::workspace);
+  copy_to_host(ctx, host, x).wait();
+  return host;
+}
+
+Event copy_to_host(Context& ctx, Tensor& host, const Tensor& x) {
+  expect_alike(host, x);
+  ctx.compute().copy(host.raw(), x.raw(), x.bytes(), Stream::Copy::to_host);
+  return ctx.compute().record();
+}
+
+Event copy_to_device(Context& ctx, Tensor& x, const Tensor& host) {
+  expect_alike(host, x);
+  ctx.compute().copy(x.raw(), host.raw(), x.bytes(), Stream::Copy::to_device);
+  const Event copied = ctx.compute().record();
+  ctx.keeper().keep(copied, host);
+  return copied;
+}
+
+}  // namespace seqrank
