@@ -4,11 +4,14 @@
 
 #include "backend/ops/activation.h"
 #include "backend/ops/additive_attention.h"
+#include "backend/ops/attention.h"
+#include "backend/ops/cast.h"
 #include "backend/ops/dropout.h"
 #include "backend/ops/embedding.h"
 #include "backend/ops/l2_normalise.h"
 #include "backend/ops/layer_norm.h"
 #include "backend/ops/linear.h"
+#include "backend/ops/loss_scale.h"
 #include "backend/ops/matmul.h"
 #include "backend/ops/optimiser.h"
 #include "backend/ops/prefix_pool.h"
@@ -35,6 +38,9 @@ decltype(seqrank::query_attention) query_attention;
 decltype(seqrank::query_attention_backward) query_attention_backward;
 decltype(seqrank::query_attention_weights) query_attention_weights;
 
+decltype(seqrank::multi_head_attention) multi_head_attention;
+decltype(seqrank::multi_head_attention_backward) multi_head_attention_backward;
+decltype(seqrank::cast) cast;
 decltype(seqrank::dropout) dropout;
 decltype(seqrank::gather_rows) gather_rows;
 decltype(seqrank::scatter_add_rows) scatter_add_rows;
@@ -48,6 +54,8 @@ decltype(seqrank::matmul) matmul;
 decltype(seqrank::add_squared_norm) add_squared_norm;
 decltype(seqrank::clip_scale) clip_scale;
 decltype(seqrank::adamw) adamw;
+decltype(seqrank::remove_loss_scale) remove_loss_scale;
+decltype(seqrank::update_loss_scale) update_loss_scale;
 decltype(seqrank::prefix_pool) prefix_pool;
 decltype(seqrank::prefix_pool_backward) prefix_pool_backward;
 decltype(seqrank::recurrence) recurrence;

@@ -22,7 +22,8 @@ double max_abs(const std::vector<double>& values) {
   return largest;
 }
 
-std::vector<int> thread_counts() {
+std::vector<int> thread_counts(Device device) {
+  if (device == Device::cuda) return {1};
 #ifdef __SANITIZE_THREAD__
   return {1};
 #else
@@ -206,7 +207,7 @@ void OpCase::check_differences() {
 void OpCase::make_tensors(Context& ctx, Tensors& tensors) {
   auto make = [&](const std::string& name, const Entry& entry, const std::vector<double>& values) {
     Tensor tensor = ctx.empty(entry.type, entry.shape);
-    set_values(tensor, values);
+    set_values(ctx, tensor, values);
     tensors.set(name, tensor);
   };
   // What must be written starts as NaN, or as a value no integer result takes.
@@ -237,13 +238,13 @@ void OpCase::make_tensors(Context& ctx, Tensors& tensors) {
   }
 }
 
-void OpCase::compare(const std::string& where, const std::string& name, const Tensor& got,
-                     const std::vector<double>& want) {
+void OpCase::compare(Context& ctx, const std::string& where, const std::string& name,
+                     const Tensor& got, const std::vector<double>& want) {
   std::vector<double> expected = want;
   if (is_added(name))
     for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += added_.at(name)[i];
   const double scale = std::max(kLeastScale, max_abs(expected));
-  const std::vector<double> values = get_values(got);
+  const std::vector<double> values = get_values(ctx, got);
   ASSERT_EQ(values.size(), expected.size()) << where << ": " << name;
   double worst = 0;
   std::size_t at = 0;
@@ -277,9 +278,9 @@ void OpCase::check_run(const std::string& label, const Run& run, int threads) {
   for (const Entry& entry : entries_) {
     const std::string gradient = "d" + entry.name;
     if (entry.role == Role::differentiable) {
-      if (backward_) compare(where, gradient, tensors[gradient], want[gradient]);
+      if (backward_) compare(ctx, where, gradient, tensors[gradient], want[gradient]);
     } else if (entry.role != Role::constant) {
-      compare(where, entry.name, tensors[entry.name], want[entry.name]);
+      compare(ctx, where, entry.name, tensors[entry.name], want[entry.name]);
     }
   }
 }
@@ -289,7 +290,7 @@ void OpCase::check() {
            name_);
   if (backward_) check_differences();
   for (const auto& [label, run] : runs_)
-    for (int threads : thread_counts()) check_run(label, run, threads);
+    for (int threads : thread_counts(device_)) check_run(label, run, threads);
 }
 
 }  // namespace seqrank

@@ -111,7 +111,7 @@ class OpCase {
   void check_differences();
   void check_run(const std::string& label, const Run& run, int threads);
   void make_tensors(Context& ctx, Tensors& tensors);
-  void compare(const std::string& where, const std::string& name, const Tensor& got,
+  void compare(Context& ctx, const std::string& where, const std::string& name, const Tensor& got,
                const std::vector<double>& want);
   bool is_added(const std::string& name) const;
 

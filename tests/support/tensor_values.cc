@@ -1,6 +1,8 @@
 // Element by element conversion; nothing here knows what the values mean.
 #include "tests/support/tensor_values.h"
 
+#include "backend/transfer.h"
+
 namespace seqrank {
 namespace {
 
@@ -49,6 +51,18 @@ std::vector<double> get_values(const Tensor& tensor) {
       SR_CHECK(false, ErrorKind::usage, "no test values of type {}", dtype_name(tensor.dtype()));
   }
   return {};
+}
+
+void set_values(Context& ctx, Tensor& tensor, const std::vector<double>& values) {
+  Tensor host = ctx.device() == Device::cpu
+                    ? tensor
+                    : Tensor(ctx.host_arena(), tensor.dtype(), tensor.shape(), Tag::batch);
+  set_values(host, values);
+  copy_to_device(ctx, tensor, host);
+}
+
+std::vector<double> get_values(Context& ctx, const Tensor& tensor) {
+  return get_values(to_host(ctx, tensor));
 }
 
 }  // namespace seqrank

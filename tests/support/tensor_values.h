@@ -7,7 +7,12 @@
 
 namespace seqrank {
 
-void set_values(Tensor& tensor, const std::vector<double>& values);  // one for each element
+// Of a tensor in host memory, one value for each element.
+void set_values(Tensor& tensor, const std::vector<double>& values);
 std::vector<double> get_values(const Tensor& tensor);
+
+// Of a tensor on the context's device, after what is enqueued on its compute stream.
+void set_values(Context& ctx, Tensor& tensor, const std::vector<double>& values);
+std::vector<double> get_values(Context& ctx, const Tensor& tensor);
 
 }  // namespace seqrank
