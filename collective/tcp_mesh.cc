@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -166,6 +167,12 @@ void TcpMesh::close() {
   wake();
   // Sockets that are closed with something unread take with them what the peer has not read yet.
   watcher_.join();
+}
+
+void TcpMesh::cut() {
+  tell(kLeave, 0);
+  for (const Socket& socket : peers_.data)
+    if (socket) ::shutdown(socket.fd(), SHUT_RDWR);
 }
 
 void TcpMesh::end_world(int exit_code) {

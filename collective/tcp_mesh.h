@@ -37,6 +37,9 @@ class TcpMesh {
 
   // After a last barrier: takes leave, so that the others do not take this rank for dead.
   void close();
+  // Lets an exchange that is under way fail, here and at the peers, as if this rank were gone;
+  // takes leave. From any thread.
+  void cut();
   // Ends every rank's process. From any thread; does not wait for anybody.
   [[noreturn]] void end_world(int exit_code);
 
