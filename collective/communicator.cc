@@ -161,6 +161,13 @@ std::unique_ptr<Communicator> Communicator::split_shared() {
   });
 }
 
+std::unique_ptr<Communicator> Communicator::wrapped(
+    const std::function<std::shared_ptr<Transport>(std::shared_ptr<Transport>)>& wrap) {
+  return make_part({Operation::split}, [&wrap](Transport& transport, const Call& call) {
+    return wrap(transport.split(call, 0, transport.rank()));
+  });
+}
+
 std::unique_ptr<Communicator> Communicator::make_part(
     Call call, std::function<std::shared_ptr<Transport>(Transport&, const Call&)> split) {
   std::shared_ptr<Transport> part;
@@ -187,8 +194,13 @@ Communicator::Range Communicator::piece_range(std::int64_t n, int rank, int size
   return {begin, begin + least + (rank < longer ? 1 : 0)};
 }
 
+void Communicator::expect_host() const {
+  SR_ASSERT(!transport_->on_device(), "values and texts go through the host's communicator");
+}
+
 template <class T>
 T Communicator::reduce_value(T value, Reduce op) {
+  expect_host();
   Tensor x(arena_, DTypeOf<T>::value, {1}, Tag::workspace);
   *x.data<T>() = value;
   all_reduce(x, op);
@@ -207,6 +219,7 @@ double Communicator::all_reduce_value(double value, Reduce op) {
 // Texts are laid end to end as whole 8-byte words, zero where another rank's text stands, and
 // added: exact on integers, and one message instead of size().
 std::vector<std::string> Communicator::all_gather_text(const std::string& text) {
+  expect_host();
   Tensor lengths(arena_, DType::i64, {size_}, Tag::workspace);
   std::ranges::fill(lengths.span<std::int64_t>(), 0);
   lengths.data<std::int64_t>()[rank_] = static_cast<std::int64_t>(text.size());

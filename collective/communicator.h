@@ -76,6 +76,11 @@ class Communicator {
   // local rank, by which a rank finds its GPU.
   std::unique_ptr<Communicator> split_shared();
 
+  // Collective: the same ranks again, over what `wrap` makes of a transport of this kind. It shares
+  // stream() with this one.
+  std::unique_ptr<Communicator> wrapped(
+      const std::function<std::shared_ptr<Transport>(std::shared_ptr<Transport>)>& wrap);
+
   // From now on appends every call to `log` (null: no more). Read it after stream().synchronize().
   void set_log(std::vector<CallTiming>* log) { log_ = log; }
   std::shared_ptr<const CallClock> clock() const { return clock_; }  // the parts' too
@@ -92,7 +97,7 @@ class Communicator {
   static Range piece_range(std::int64_t n, int rank, int size);
 
   // Host-side exchange of small values, blocking; for start-up, evaluation and saving, never in the
-  // training step.
+  // training step. Not over a transport of device tensors: there, ask the host's communicator.
   std::int64_t all_reduce_value(std::int64_t value, Reduce op);
   double all_reduce_value(double value, Reduce op);
   std::vector<std::string> all_gather_text(const std::string& text);  // by rank
@@ -103,6 +108,7 @@ class Communicator {
   void enqueue(Call call, std::function<void(Transport&, const Call&)> body);
   std::unique_ptr<Communicator> make_part(
       Call call, std::function<std::shared_ptr<Transport>(Transport&, const Call&)> split);
+  void expect_host() const;
   template <class T>
   T reduce_value(T value, Reduce op);
 

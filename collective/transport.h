@@ -1,6 +1,6 @@
 // What an implementation of the collectives provides to Communicator, which has checked the
 // arguments. Every member runs on the stream's thread, in order, except abort() and abandon().
-// Knows no streams and keeps no tensors after a call.
+// A transport of host tensors knows no streams and keeps no tensors after a call.
 #pragma once
 
 #include <cstdint>
@@ -56,6 +56,9 @@ class Transport {
   Transport& operator=(const Transport&) = delete;
   int rank() const { return rank_; }
   int size() const { return size_; }
+
+  // Whether the tensors are a device's.
+  virtual bool on_device() const { return false; }
 
   // Before every call: throws Error(peers) when the ranks' calls differ, as far as it looks.
   virtual void agree(const Call& call) = 0;

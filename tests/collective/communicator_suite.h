@@ -1,91 +1,117 @@
-// One typed suite over all transports. A type says how ranks are run:
-//   static void run(const std::function<void(Communicator&)>& body);
-// What is checked is in communicator_suite.cc.
+// One typed suite over all transports. A type says how ranks are run, and on which device:
+//   static void run(const std::function<void(SuiteRanks)>& body);
+// What a transport of host tensors can do besides is in HostCommunicatorSuite. What is checked is
+// in communicator_suite.cc.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <functional>
 
+#include "backend/context.h"
 #include "collective/communicator.h"
 
 namespace seqrank {
 
-void check_all_reduce(Communicator& ranks);
-void check_reduce_scatter(Communicator& ranks);
-void check_all_gather(Communicator& ranks);
-void check_broadcast(Communicator& ranks);
-void check_moves_bytes_and_halves(Communicator& ranks);
-void check_all_to_all_v(Communicator& ranks);
-void check_several_in_flight_before_waiting(Communicator& ranks);
-void check_sums_are_bitwise_equal_on_all_ranks_and_run_to_run(Communicator& ranks);
+// A rank, and the device whose tensors its communicator exchanges.
+struct SuiteRanks {
+  Communicator& comm;
+  Context& ctx;
+  int rank() const { return comm.rank(); }
+  int size() const { return comm.size(); }
+};
+
+void check_all_reduce(SuiteRanks& ranks);
+void check_reduce_scatter(SuiteRanks& ranks);
+void check_all_gather(SuiteRanks& ranks);
+void check_broadcast(SuiteRanks& ranks);
+void check_moves_bytes_and_halves(SuiteRanks& ranks);
+void check_all_to_all_v(SuiteRanks& ranks);
+void check_several_in_flight_before_waiting(SuiteRanks& ranks);
+void check_tensors_live_until_their_call_is_done(SuiteRanks& ranks);
+void check_sums_are_bitwise_equal_on_all_ranks_and_run_to_run(SuiteRanks& ranks);
+void check_split_by_colour_orders_by_key(SuiteRanks& ranks);
+void check_split_keeps_the_order_of_ranks_for_equal_keys(SuiteRanks& ranks);
+void check_split_shared(SuiteRanks& ranks);
+void check_log_and_clock(SuiteRanks& ranks);
+void check_bad_arguments_throw_one_line_and_nothing_is_sent(SuiteRanks& ranks);
 void check_reads_what_compute_wrote_before_the_call(Communicator& ranks);
-void check_split_by_colour_orders_by_key(Communicator& ranks);
-void check_split_keeps_the_order_of_ranks_for_equal_keys(Communicator& ranks);
-void check_split_shared(Communicator& ranks);
-void check_log_and_clock(Communicator& ranks);
 void check_values(Communicator& ranks);
 void check_texts(Communicator& ranks);
-void check_bad_arguments_throw_one_line_and_nothing_is_sent(Communicator& ranks);
 
 template <class Ranks>
 class CommunicatorSuite : public testing::Test {};
 TYPED_TEST_SUITE_P(CommunicatorSuite);
 
 TYPED_TEST_P(CommunicatorSuite, AllReduce) {
-  TypeParam::run(check_all_reduce);
+  TypeParam::run([](SuiteRanks ranks) { check_all_reduce(ranks); });
 }
 TYPED_TEST_P(CommunicatorSuite, ReduceScatter) {
-  TypeParam::run(check_reduce_scatter);
+  TypeParam::run([](SuiteRanks ranks) { check_reduce_scatter(ranks); });
 }
 TYPED_TEST_P(CommunicatorSuite, AllGather) {
-  TypeParam::run(check_all_gather);
+  TypeParam::run([](SuiteRanks ranks) { check_all_gather(ranks); });
 }
 TYPED_TEST_P(CommunicatorSuite, Broadcast) {
-  TypeParam::run(check_broadcast);
+  TypeParam::run([](SuiteRanks ranks) { check_broadcast(ranks); });
 }
 TYPED_TEST_P(CommunicatorSuite, MovesBytesAndHalves) {
-  TypeParam::run(check_moves_bytes_and_halves);
+  TypeParam::run([](SuiteRanks ranks) { check_moves_bytes_and_halves(ranks); });
 }
 TYPED_TEST_P(CommunicatorSuite, AllToAllV) {
-  TypeParam::run(check_all_to_all_v);
+  TypeParam::run([](SuiteRanks ranks) { check_all_to_all_v(ranks); });
 }
 TYPED_TEST_P(CommunicatorSuite, SeveralInFlightBeforeWaiting) {
-  TypeParam::run(check_several_in_flight_before_waiting);
+  TypeParam::run([](SuiteRanks ranks) { check_several_in_flight_before_waiting(ranks); });
+}
+TYPED_TEST_P(CommunicatorSuite, TensorsLiveUntilTheirCallIsDone) {
+  TypeParam::run([](SuiteRanks ranks) { check_tensors_live_until_their_call_is_done(ranks); });
 }
 TYPED_TEST_P(CommunicatorSuite, SumsAreBitwiseEqualOnAllRanksAndRunToRun) {
-  TypeParam::run(check_sums_are_bitwise_equal_on_all_ranks_and_run_to_run);
-}
-TYPED_TEST_P(CommunicatorSuite, ReadsWhatComputeWroteBeforeTheCall) {
-  TypeParam::run(check_reads_what_compute_wrote_before_the_call);
+  TypeParam::run(
+      [](SuiteRanks ranks) { check_sums_are_bitwise_equal_on_all_ranks_and_run_to_run(ranks); });
 }
 TYPED_TEST_P(CommunicatorSuite, SplitByColourOrdersByKey) {
-  TypeParam::run(check_split_by_colour_orders_by_key);
+  TypeParam::run([](SuiteRanks ranks) { check_split_by_colour_orders_by_key(ranks); });
 }
 TYPED_TEST_P(CommunicatorSuite, SplitKeepsTheOrderOfRanksForEqualKeys) {
-  TypeParam::run(check_split_keeps_the_order_of_ranks_for_equal_keys);
+  TypeParam::run(
+      [](SuiteRanks ranks) { check_split_keeps_the_order_of_ranks_for_equal_keys(ranks); });
 }
 TYPED_TEST_P(CommunicatorSuite, SplitShared) {
-  TypeParam::run(check_split_shared);
+  TypeParam::run([](SuiteRanks ranks) { check_split_shared(ranks); });
 }
 TYPED_TEST_P(CommunicatorSuite, LogAndClock) {
-  TypeParam::run(check_log_and_clock);
-}
-TYPED_TEST_P(CommunicatorSuite, Values) {
-  TypeParam::run(check_values);
-}
-TYPED_TEST_P(CommunicatorSuite, Texts) {
-  TypeParam::run(check_texts);
+  TypeParam::run([](SuiteRanks ranks) { check_log_and_clock(ranks); });
 }
 TYPED_TEST_P(CommunicatorSuite, BadArgumentsThrowOneLineAndNothingIsSent) {
-  TypeParam::run(check_bad_arguments_throw_one_line_and_nothing_is_sent);
+  TypeParam::run(
+      [](SuiteRanks ranks) { check_bad_arguments_throw_one_line_and_nothing_is_sent(ranks); });
 }
 
 REGISTER_TYPED_TEST_SUITE_P(CommunicatorSuite, AllReduce, ReduceScatter, AllGather, Broadcast,
                             MovesBytesAndHalves, AllToAllV, SeveralInFlightBeforeWaiting,
-                            SumsAreBitwiseEqualOnAllRanksAndRunToRun,
-                            ReadsWhatComputeWroteBeforeTheCall, SplitByColourOrdersByKey,
-                            SplitKeepsTheOrderOfRanksForEqualKeys, SplitShared, LogAndClock, Values,
-                            Texts, BadArgumentsThrowOneLineAndNothingIsSent);
+                            TensorsLiveUntilTheirCallIsDone,
+                            SumsAreBitwiseEqualOnAllRanksAndRunToRun, SplitByColourOrdersByKey,
+                            SplitKeepsTheOrderOfRanksForEqualKeys, SplitShared, LogAndClock,
+                            BadArgumentsThrowOneLineAndNothingIsSent);
+
+template <class Ranks>
+class HostCommunicatorSuite : public testing::Test {};
+TYPED_TEST_SUITE_P(HostCommunicatorSuite);
+
+TYPED_TEST_P(HostCommunicatorSuite, ReadsWhatComputeWroteBeforeTheCall) {
+  TypeParam::run(
+      [](SuiteRanks ranks) { check_reads_what_compute_wrote_before_the_call(ranks.comm); });
+}
+TYPED_TEST_P(HostCommunicatorSuite, Values) {
+  TypeParam::run([](SuiteRanks ranks) { check_values(ranks.comm); });
+}
+TYPED_TEST_P(HostCommunicatorSuite, Texts) {
+  TypeParam::run([](SuiteRanks ranks) { check_texts(ranks.comm); });
+}
+
+REGISTER_TYPED_TEST_SUITE_P(HostCommunicatorSuite, ReadsWhatComputeWroteBeforeTheCall, Values,
+                            Texts);
 
 }  // namespace seqrank

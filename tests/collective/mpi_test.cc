@@ -8,9 +8,13 @@ namespace seqrank {
 namespace {
 
 struct Mpi {
-  static void run(const std::function<void(Communicator&)>& body) { body(mpi_world()); }
+  static void run(const std::function<void(SuiteRanks)>& body) {
+    Context ctx(Device::cpu, 1);
+    body({mpi_world(), ctx});
+  }
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Mpi, CommunicatorSuite, Mpi);
+INSTANTIATE_TYPED_TEST_SUITE_P(Mpi, HostCommunicatorSuite, Mpi);
 
 TEST(MpiCommunicator, IsMadeOnceAProcess) {
   EXPECT_THROW(make_mpi_communicator(), Error);

@@ -38,11 +38,12 @@ std::vector<std::string> on_threads(int ranks, const std::function<void(int)>& b
 
 template <int kRanks>
 struct Tcp {
-  static void run(const std::function<void(Communicator&)>& body) {
+  static void run(const std::function<void(SuiteRanks)>& body) {
     const Scratch scratch;
     const auto errors = on_threads(kRanks, [&](int rank) {
       const auto world = make_tcp_communicator({rank, kRanks, "", 0, scratch.file("meeting")});
-      body(*world);
+      Context ctx(Device::cpu, 1);
+      body({*world, ctx});
     });
     EXPECT_THAT(errors, testing::Each(std::string()));
     EXPECT_FALSE(std::filesystem::exists(scratch.file("meeting")));
@@ -51,6 +52,7 @@ struct Tcp {
 
 using Worlds = testing::Types<Tcp<1>, Tcp<2>, Tcp<3>, Tcp<4>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Tcp, CommunicatorSuite, Worlds);
+INSTANTIATE_TYPED_TEST_SUITE_P(Tcp, HostCommunicatorSuite, Worlds);
 
 TEST(TcpMeeting, ByAddress) {
   const int port = port_of(listen_on(0));  // free a moment ago
