@@ -13,6 +13,7 @@
 
 #include "tests/emulated/handles.h"
 #include "tests/support/emulated/options.h"
+#include "tests/support/emulated/sanitizers.h"
 
 namespace seqrank::emu {
 namespace {
@@ -111,6 +112,15 @@ TEST_F(Runtime, ReportsWhatIsLeftUnwritten) {
               ElementsAre("writer leaves 3 of 10 elements of an out() argument unwritten, the "
                           "first at 7"));
 }
+
+#if !EMU_ASAN && !EMU_TSAN
+TEST(RuntimeDeathTest, AHostThatUsesADevicePointerIsTold) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const Stream stream("compute");
+  const DeviceBuffer<float> x(stream, 1);
+  EXPECT_DEATH(x.span()[0] = 1, "perhaps the host uses a device pointer");
+}
+#endif
 
 TEST_F(Runtime, CopiesRows) {
   PinnedBuffer<int> from(12), to(12);

@@ -1,7 +1,7 @@
 // What a file with kernels includes; this is the version for the host compiler
 // (backend/cuda/native/device_code.h is nvcc's). It gives the kernel text its CUDA words, each
-// acting on the fiber that runs it. A missing word is a compile error: add it to words.h, with the
-// same meaning.
+// acting on the fiber that runs it. A missing word is a compile error: add it to words.h or
+// words_math.h, with the same meaning.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -14,6 +14,7 @@
 
 #include "tests/support/emulated/ptx.h"
 #include "tests/support/emulated/words.h"
+#include "tests/support/emulated/words_math.h"
 
 #undef __global__
 #undef __device__

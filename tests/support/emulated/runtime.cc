@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -69,10 +70,27 @@ void check_output(const std::string& what, const Range& r) {
                   what, missing, r.count, first));
 }
 
+// For an address that has the tag the processor names none. The sanitizers tell themselves.
+void explain_fault(int number, siginfo_t* info, void*) {
+  if (info->si_addr == nullptr) {
+    constexpr char text[] = "emulated device: a fault, perhaps the host uses a device pointer\n";
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, text, sizeof text - 1);
+  }
+  signal(number, SIG_DFL);  // and again
+}
+
 }  // namespace
 
 State& state() {
-  static State* s = new State;
+  static State* s = [] {
+    if (!EMU_ASAN && !EMU_TSAN) {
+      struct sigaction action = {};
+      action.sa_sigaction = explain_fault;
+      action.sa_flags = SA_SIGINFO;
+      sigaction(SIGSEGV, &action, nullptr);
+    }
+    return new State;
+  }();
   return *s;
 }
 
