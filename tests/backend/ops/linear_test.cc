@@ -67,6 +67,27 @@ SEQRANK_OP_TEST(Linear, InBf16) {
   }
 }
 
+// Both round an operand to 11 binary digits.
+SEQRANK_OP_TEST(Linear, InTypesOfGpus) {
+  if (device == Device::cpu) GTEST_SKIP() << "a CPU multiplies in neither fp16 nor tf32";
+  for (Precision precision : {Precision::fp16, Precision::tf32}) {
+    for (const auto& size : kSizes) {
+      const std::int64_t n = size[0], k = size[1], m = size[2];
+      OpCase c(fmt::format("{} n={} k={} m={}", precision_name(precision), n, k, m), device);
+      c.input("x", {n, k}).input("w", {m, k}).input("b", {m}).output("y", {n, m});
+      c.added("dw").added("db").tolerance(0x1p-11);
+      c.reference([=](Values& v) { reference(v, n, k, m); });
+      c.reference_backward([=](Values& v) { reference_backward(v, n, k, m); });
+      c.run("with bias", [=](Context& ctx, Tensors& t) {
+        EXPECT_EQ(ctx.set_precision(precision), "");
+        linear(ctx, t["y"], t["x"], t["w"], t["b"]);
+        linear_backward(ctx, t["dx"], t["dw"], t["db"], t["dy"], t["x"], t["w"]);
+      });
+      c.check();
+    }
+  }
+}
+
 SEQRANK_OP_TEST(Linear, WithoutBiasAndInputGradient) {
   const std::int64_t n = 9, k = 5, m = 4;
   OpCase c("no b, no dx", device);
