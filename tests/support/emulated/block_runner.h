@@ -50,8 +50,7 @@ class BlockRunner {
   void* shared_memory(const void* key, std::size_t bytes);
   // What the launch asked for, as one variable.
   void* dynamic_shared_memory();
-  void run_one_thread();  // a fiber's turn: one CUDA thread's whole life
-  Fiber& scheduler() { return scheduler_; }
+  void run_one_thread();  // the current one's whole life, on a fiber
 
  private:
   struct SharedVariable {
@@ -63,8 +62,10 @@ class BlockRunner {
   void set_up_threads();
   void free_shared_memory();
   void run_all_threads();
-  void step(Thread& t);
-  void step_warp_until_stuck(std::size_t warp);
+  void run_round(std::size_t begin, std::size_t end);
+  void run_warp_until_stuck(std::size_t warp);
+  Thread* next_in_round();
+  void go_on(Fiber& from, Thread* next);
   void yield();
   Fiber* fiber_for(const Thread& t);
   WarpSync& meeting_place(std::uint32_t mask, Place place);
@@ -74,7 +75,10 @@ class BlockRunner {
   Block block_;
   std::vector<Thread> threads_;
   std::vector<Warp> warps_;
+  // A round gives each living thread of a part of the order one turn. A thread that has to wait
+  // switches to the next of the round itself, the last one to the scheduler.
   std::vector<unsigned> order_;
+  std::size_t round_ = 0, round_end_ = 0;
   std::vector<SharedVariable> shared_;
   std::mt19937 random_{emu::options().seed};
 
@@ -89,7 +93,6 @@ class BlockRunner {
   std::vector<Fiber*> announced_fibers_;  // two for each thread of a block
 };
 
-// The calling OS thread's.
-BlockRunner& runner();
+BlockRunner& runner();  // the calling OS thread's
 
 }  // namespace seqrank::simt

@@ -8,8 +8,10 @@
 
 #include "tests/support/emulated/sanitizers.h"
 
-// Saves the callee-saved registers and the stack pointer, and goes on at another stack.
-extern "C" void seqrank_switch_stack(void** save, void* to);
+// Saves the callee-saved registers and the stack pointer, and goes on at another stack, where
+// `from` is the result, or the argument of the function that starts there.
+extern "C" seqrank::simt::Fiber* seqrank_switch_stack(void** save, void* to,
+                                                      seqrank::simt::Fiber* from);
 #if defined(__x86_64__)
 asm(R"(.text
 .type seqrank_switch_stack,@function
@@ -28,6 +30,8 @@ seqrank_switch_stack:
   pop %r12
   pop %rbx
   pop %rbp
+  mov %rdx,%rax
+  mov %rdx,%rdi
   ret
 .size seqrank_switch_stack,.-seqrank_switch_stack
 )");
@@ -43,7 +47,6 @@ namespace {
 constexpr std::size_t kStack = (EMU_TSAN || EMU_ASAN ? 256 : 64) << 10;  // instrumented frames grow
 constexpr std::size_t kGuard = 4 << 10;
 
-// Leaving `from` for another stack, and back on it, having come from `source`.
 void leave([[maybe_unused]] Fiber& from, [[maybe_unused]] const Fiber& to) {
 #if EMU_TSAN
   if (to.tsan != nullptr) __tsan_switch_to_fiber(to.tsan, __tsan_switch_to_fiber_no_sync);
@@ -52,15 +55,17 @@ void leave([[maybe_unused]] Fiber& from, [[maybe_unused]] const Fiber& to) {
   __sanitizer_start_switch_fiber(&from.asan_stack, to.stack, to.stack_bytes);
 #endif
 }
-void arrive([[maybe_unused]] void* asan_stack, [[maybe_unused]] Fiber& source) {
+
+// ASan tells the bounds of the stack that was left, which for an OS thread's own are not known.
+void arrive([[maybe_unused]] void* asan_stack, [[maybe_unused]] Fiber& from) {
 #if EMU_ASAN
-  __sanitizer_finish_switch_fiber(asan_stack, &source.stack, &source.stack_bytes);
+  __sanitizer_finish_switch_fiber(asan_stack, &from.stack, &from.stack_bytes);
 #endif
 }
 
 }  // namespace
 
-Fiber* new_fiber(void (*main)(), [[maybe_unused]] bool announced) {
+Fiber* new_fiber(void (*main)(Fiber& from), [[maybe_unused]] bool announced) {
   auto* f = new Fiber;
   void* p = mmap(nullptr, kStack + kGuard, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -88,8 +93,8 @@ void fiber_has_started(Fiber& from) {
 
 void switch_fiber(Fiber& from, Fiber& to) {
   leave(from, to);
-  seqrank_switch_stack(&from.stack_pointer, to.stack_pointer);
-  arrive(from.asan_stack, to);  // fibers of a block come back from whom they left for
+  Fiber* came_from = seqrank_switch_stack(&from.stack_pointer, to.stack_pointer, &from);
+  arrive(from.asan_stack, *came_from);
 }
 
 }  // namespace seqrank::simt

@@ -15,7 +15,7 @@ struct Fiber {
 };
 
 // Ready to start `main`, which never returns, at the first switch to it. Lives for ever.
-Fiber* new_fiber(void (*main)(), bool announced);
+Fiber* new_fiber(void (*main)(Fiber& from), bool announced);
 
 // The first thing that a fiber's main calls: it was started from `from`.
 void fiber_has_started(Fiber& from);

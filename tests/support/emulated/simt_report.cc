@@ -11,7 +11,7 @@ namespace seqrank::simt {
 
 bool same_place(const Place& a, const Place& b) {
   return a.line() == b.line() && a.column() == b.column() &&
-         std::strcmp(a.file_name(), b.file_name()) == 0;
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
 
 std::string text_of(const Place& place) {
