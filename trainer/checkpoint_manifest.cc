@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "trainer/checksum.h"
@@ -98,6 +99,8 @@ Json state_json(const TrainingState& state) {
           {"best_value", real_text(state.best_value)},
           {"evaluations_without_gain", state.evaluations_without_gain},
           {"evaluation_due", state.evaluation_due},
+          {"loss_scale", real_text(state.loss_scale)},
+          {"loss_scale_good", state.loss_scale_good},
           {"metrics_bytes", state.metrics_bytes},
           {"dataset_fingerprint", state.dataset_fingerprint},
           {"item_fingerprint", state.item_fingerprint},
@@ -114,11 +117,17 @@ TrainingState read_state(const Json& json, const Reader& read) {
   state.evaluations_without_gain = read.integer(json, "evaluations_without_gain", 0, kMaxElements);
   state.metrics_bytes = read.integer(json, "metrics_bytes", 0, kMaxBytes);
   state.dataset_fingerprint = read.text(json, "dataset_fingerprint");
-  // Absent where an early version of this program wrote it: as if the data had no keys, and no
-  // evaluation had been put off.
+  // Absent where an early version of this program wrote it: as if the data had no keys, no
+  // evaluation had been put off, and there were no loss scale.
   if (json.contains("item_fingerprint"))
     state.item_fingerprint = read.text(json, "item_fingerprint");
   if (json.contains("evaluation_due")) state.evaluation_due = read.flag(json, "evaluation_due");
+  if (json.contains("loss_scale")) {
+    state.loss_scale = read.real(json, "loss_scale");
+    SR_CHECK(state.loss_scale >= 0 && std::isfinite(state.loss_scale), ErrorKind::checkpoint,
+             "{}: 'loss_scale' is {}", read.where(), state.loss_scale);
+    state.loss_scale_good = read.integer(json, "loss_scale_good", 0, kMaxElements);
+  }
   const Json& config = read.member(json, "config");
   SR_CHECK(config.is_object(), ErrorKind::checkpoint, "{}: 'config' is no object", read.where());
   for (const auto& [key, value] : config.items()) {

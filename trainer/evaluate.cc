@@ -15,6 +15,24 @@ namespace {
 constexpr std::int64_t kCutoffs[] = {1, 5, 10, 20};
 constexpr std::int64_t kScoreElements = 4 << 20;  // of one block of scores: 16 MiB
 
+// While it lives, whatever products training rounds: the metrics of a model do not depend on where
+// and how it was trained.
+class InFp32 {
+ public:
+  explicit InFp32(Context& ctx) : ctx_(ctx), before_(ctx.precision()) { set(Precision::fp32); }
+  ~InFp32() { set(before_); }
+  InFp32(const InFp32&) = delete;
+  InFp32& operator=(const InFp32&) = delete;
+
+ private:
+  void set(Precision precision) {
+    const std::string note = ctx_.set_precision(precision);
+    SR_ASSERT(note.empty(), "evaluation: {}", note);
+  }
+  Context& ctx_;
+  Precision before_;
+};
+
 // Writes rank and tie count of the targets of sequences [begin, end) to their places.
 void rank_block(Context& ctx, Model& model, const Dataset& dataset, const EvaluateOptions& options,
                 std::int64_t begin, std::int64_t end, std::span<std::int32_t> rank_S,
@@ -70,6 +88,7 @@ std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Mode
                                           const Dataset& dataset, const EvaluateOptions& options,
                                           const std::function<bool()>& stop) {
   const auto started = std::chrono::steady_clock::now();
+  const InFp32 in_fp32(ctx);
   const std::int64_t sequences = dataset.sequences();
   // Ranks, ties, and how many ranks gave up: one message.
   Tensor sums(ctx.arena(), DType::i32, {2 * sequences + 1}, Tag::workspace);

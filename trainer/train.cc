@@ -65,6 +65,7 @@ TrainResult TrainingRun::run() {
            dataset_.path());
   if (comm_.rank() == 0) folder_.create();
   comm_.barrier();
+  if (!parts_.precision_note.empty()) tell(parts_.precision_note);
   resume();
   TrainResult result;
   result.outcome = train_steps();
@@ -147,10 +148,13 @@ void TrainingRun::absorb(std::int64_t step) {
     seen_.loss = summary.loss;
     if (std::isfinite(summary.grad_norm)) continue;
     ++state_.skipped_steps;
-    tell(
-        fmt::format("step {}: loss {} and gradient norm {} are not finite; step skipped on every "
-                    "rank; lower --train.learning_rate if it goes on",
-                    absorbed_ + 1, summary.loss, summary.grad_norm));
+    // A loss scale that is too large is found out in this way, and halved.
+    const bool overflow = parts_.step->scales_loss() && std::isfinite(summary.loss);
+    tell(fmt::format("step {}: {}; step skipped on every rank{}", absorbed_ + 1,
+                     overflow ? "gradients are too large for the loss scale, which is halved"
+                              : fmt::format("loss {} and gradient norm {} are not finite",
+                                            summary.loss, summary.grad_norm),
+                     overflow ? "" : "; lower --train.learning_rate if it goes on"));
   }
 }
 
@@ -234,6 +238,9 @@ bool TrainingRun::late_to_save() {
 void TrainingRun::save() {
   absorb(state_.step);
   if (late_to_save()) return;
+  const TrainStep::LossScaleState loss_scale = parts_.step->loss_scale();
+  state_.loss_scale = loss_scale.scale;
+  state_.loss_scale_good = static_cast<std::int64_t>(loss_scale.good_steps);
   if (comm_.rank() == 0) {
     folder_.sync_metrics();
     state_.metrics_bytes = folder_.metrics_bytes();

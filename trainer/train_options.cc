@@ -23,6 +23,16 @@ std::vector<OptionSpec> train_options() {
       {"train.weight_decay", OptionKind::real, "0", "decoupled, not on biases", "0..100"},
       {"train.beta1", OptionKind::real, "0.9", "of AdamW's first moment", "0..0.9999"},
       {"train.beta2", OptionKind::real, "0.999", "of AdamW's second moment", "0..0.99999"},
+      {"train.precision", OptionKind::choice, "fp32",
+       "of operands of matrix products, whose sums are fp32; bf16 on a CPU: where it has such "
+       "products; fp16: GPU alone",
+       "fp32|tf32|bf16|fp16"},
+      {"train.loss_scale", OptionKind::integer, "0",
+       "power of two by which gradients are first enlarged, so that fp16 holds small ones; 0: "
+       "65536 in fp16, else none",
+       "0..16777216"},
+      {"train.loss_scale_steps", OptionKind::integer, "2000",
+       "steps in a row without overflow after which the loss scale doubles", "1..16777216"},
       {"train.evaluate_every", OptionKind::integer, "1",
        "epochs between evaluations on the validation split; 0: none", "0..1000000"},
       {"train.patience", OptionKind::integer, "0",

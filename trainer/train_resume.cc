@@ -29,6 +29,10 @@ bool free_to_change(const std::string& key) {
 
 void TrainingRun::resume() {
   const auto saved = checkpoints_.newest_good();
+  // What the version that saved did not know of yet was as its default says.
+  const auto is_new_default = [&](const OptionSpec& spec) {
+    return !saved->config.contains(spec.key) && options_.text(spec.key) == spec.default_value;
+  };
   if (saved) {
     std::vector<TensorTotal> totals;
     for (const Parameter& p : parts_.parameters.parameters())
@@ -36,7 +40,7 @@ void TrainingRun::resume() {
         totals.push_back({p.name + part, p.shape.numel()});
     std::vector<std::string> keys;
     for (const OptionSpec& spec : options_.specs())
-      if (!free_to_change(spec.key)) keys.push_back(spec.key);
+      if (!free_to_change(spec.key) && !is_new_default(spec)) keys.push_back(spec.key);
     const auto differences = checkpoints_.differences(saved->step, totals, state_, keys);
     SR_CHECK(differences.empty(), ErrorKind::checkpoint,
              "{}: its checkpoint is of another run; give another --run, or the same options: {}",
@@ -44,6 +48,9 @@ void TrainingRun::resume() {
     auto pieces = parts_.optimiser->pieces();
     checkpoints_.load(saved->step, pieces);
     parts_.exchange->values_updated();
+    if (parts_.step->scales_loss())
+      parts_.step->set_loss_scale(
+          {static_cast<float>(saved->loss_scale), static_cast<float>(saved->loss_scale_good)});
     const TrainingState now = state_;
     state_ = *saved;
     state_.config = now.config;

@@ -9,16 +9,21 @@ namespace seqrank {
 
 TrainStep::TrainStep(Context& ctx, Communicator& comm, TrainedModel& model,
                      GradientExchange& exchange, ShardedAdamW& optimiser, std::uint64_t seed,
-                     float clip)
+                     float clip, std::optional<LossScale> loss_scale)
     : ctx_(ctx),
       comm_(comm),
       model_(model),
       exchange_(exchange),
       optimiser_(optimiser),
       seed_(seed),
-      clip_(clip) {
+      clip_(clip),
+      loss_scale_(loss_scale.value_or(LossScale())) {
   for (Tensor& summary : summary_3_) summary = ctx.empty(DType::f64, {3}, Tag::workspace);
   scale_1_ = ctx.empty(DType::f32, {1}, Tag::workspace);
+  if (!loss_scale) return;
+  loss_scale_2_ = ctx.empty(DType::f32, {2}, Tag::optimiser);
+  loss_scale_1_ = loss_scale_2_.rows(0, 1);
+  set_loss_scale({loss_scale->first, 0});
 }
 
 void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish) {
@@ -30,7 +35,7 @@ void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish
   if (wish == Wish::stop) fill(ctx_, stop_1, 1);
 
   exchange_.begin();  // zero gradients
-  Tape tape(ctx_, TapeMode::training, seed_, exchange_.hooks());
+  Tape tape(ctx_, TapeMode::training, seed_, exchange_.hooks(), loss_scale_1_);
   Var loss = model_.loss(tape, batch);  // values arrive as layers read them
   copy(ctx_, loss_1, loss.value());
   tape.backward(loss);  // buckets leave as they fill
@@ -40,7 +45,9 @@ void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish
   comm_.stream().wait(ctx_.compute().record());
   comm_.all_reduce(summary, Reduce::sum);
   ctx_.compute().wait(comm_.stream().record());
+  remove_loss_scale(ctx_, squared_norm_1, loss_scale_2_);
   clip_scale(ctx_, scale_1_, squared_norm_1, clip_);  // zero where the norm is not finite
+  update_loss_scale(ctx_, scale_1_, loss_scale_2_, squared_norm_1, loss_scale_);
   optimiser_.update(ctx_, scale_1_, rate, step + 1);
   exchange_.values_updated();  // they travel under the next forward
   // ---- what follows only observes -------------------------------------------------------------
@@ -50,6 +57,20 @@ StepSummary TrainStep::summary(std::int64_t step) const {
   ctx_.compute().synchronize();
   const auto values = summary_3_[step % kKept].span<double>();
   return {values[0], std::sqrt(values[1]), values[2] > 0};
+}
+
+TrainStep::LossScaleState TrainStep::loss_scale() const {
+  if (!scales_loss()) return {};
+  ctx_.compute().synchronize();
+  const auto values = loss_scale_2_.span<float>();
+  return {values[0], values[1]};
+}
+
+void TrainStep::set_loss_scale(const LossScaleState& state) {
+  SR_ASSERT(scales_loss(), "a loss scale of {} where there is none", state.scale);
+  Tensor scale_1 = loss_scale_2_.rows(0, 1), good_steps_1 = loss_scale_2_.rows(1, 2);
+  fill(ctx_, scale_1, state.scale);
+  fill(ctx_, good_steps_1, state.good_steps);
 }
 
 }  // namespace seqrank

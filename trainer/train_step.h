@@ -3,7 +3,9 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
+#include "backend/ops/loss_scale.h"
 #include "models/model.h"
 #include "trainer/sharded_adamw.h"
 
@@ -12,7 +14,8 @@ namespace seqrank {
 // Of one step, over all ranks.
 struct StepSummary {
   double loss = 0;       // mean over the global targets
-  double grad_norm = 0;  // before clipping; not finite: the step was skipped on every rank
+  double grad_norm = 0;  // before clipping, without the loss scale; not finite: the step was
+                         // skipped on every rank
   bool stop = false;     // some rank asked to stop
 };
 
@@ -20,7 +23,8 @@ class TrainStep {
  public:
   // All must outlive this; the store is allocated. clip: largest gradient norm, 0 = none.
   TrainStep(Context& ctx, Communicator& comm, TrainedModel& model, GradientExchange& exchange,
-            ShardedAdamW& optimiser, std::uint64_t seed, float clip);
+            ShardedAdamW& optimiser, std::uint64_t seed, float clip,
+            std::optional<LossScale> loss_scale = {});
 
   enum class Wish { go_on, stop };
   // step counts from 0, and skipped steps count too: AdamW's bias correction takes step + 1 for the
@@ -33,6 +37,15 @@ class TrainStep {
   StepSummary summary(std::int64_t step) const;
   static constexpr int kKept = 3;
 
+  bool scales_loss() const { return static_cast<bool>(loss_scale_2_); }
+  // For a save and for going on from it: of the next step; zeros without a loss scale. Reading
+  // blocks the host.
+  struct LossScaleState {
+    float scale = 0, good_steps = 0;
+  };
+  LossScaleState loss_scale() const;
+  void set_loss_scale(const LossScaleState& state);
+
  private:
   Context& ctx_;
   Communicator& comm_;
@@ -44,6 +57,9 @@ class TrainStep {
   std::array<Tensor, kKept>
       summary_3_;  // f64: loss, squared gradient norm, ranks that wish to stop
   Tensor scale_1_;
+  LossScale loss_scale_;
+  Tensor loss_scale_2_;  // its state, absent where there is none; loss_scale_1_: the scale of it
+  Tensor loss_scale_1_;
 };
 
 }  // namespace seqrank

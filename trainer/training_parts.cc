@@ -1,6 +1,8 @@
 // Options to objects.
 #include "trainer/training_parts.h"
 
+#include <bit>
+
 namespace seqrank {
 namespace {
 
@@ -25,11 +27,27 @@ std::unique_ptr<Model> make_model(const Options& options, std::int64_t items,
   return model;
 }
 
+Precision precision_of(const Options& options) {
+  return precision_from_name(options.text("train.precision")).value();
+}
+
+std::optional<LossScale> loss_scale_of(const Options& options) {
+  LossScale result;
+  const std::int64_t first = options.integer("train.loss_scale");
+  if (first == 0 && precision_of(options) != Precision::fp16) return std::nullopt;
+  SR_CHECK(first == 0 || std::has_single_bit(static_cast<std::uint64_t>(first)), ErrorKind::usage,
+           "--train.loss_scale={}: it must be a power of two, so that it changes no digit", first);
+  if (first > 0) result.first = static_cast<float>(first);
+  result.growth_steps = static_cast<int>(options.integer("train.loss_scale_steps"));
+  return result;
+}
+
 }  // namespace
 
 TrainingParts::TrainingParts(Context& ctx, Communicator& comm, const Dataset& dataset,
                              const Options& options)
-    : loader(dataset, ctx.arena(), loader_options(options, comm)) {
+    : precision_note(ctx.set_precision(precision_of(options))),
+      loader(dataset, ctx.arena(), loader_options(options, comm)) {
   total_steps = options.integer("train.steps");
   if (total_steps == 0) total_steps = options.integer("train.epochs") * loader.steps_per_epoch();
   schedule = {options.text("train.schedule") == "cosine" ? Schedule::Kind::cosine
@@ -51,7 +69,8 @@ TrainingParts::TrainingParts(Context& ctx, Communicator& comm, const Dataset& da
   optimiser = std::make_unique<ShardedAdamW>(
       ctx, parameters, *exchange, adamw, static_cast<float>(options.real("train.weight_decay")));
   step = std::make_unique<TrainStep>(ctx, comm, *trained, *exchange, *optimiser, seed,
-                                     static_cast<float>(options.real("train.clip")));
+                                     static_cast<float>(options.real("train.clip")),
+                                     loss_scale_of(options));
 }
 
 std::int64_t count_parameters(const Options& options, std::int64_t items) {

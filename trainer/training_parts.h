@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "data/loader.h"
 #include "trainer/schedule.h"
@@ -11,9 +12,11 @@ namespace seqrank {
 
 struct TrainingParts {
   // `options` declares train_options() and the model's. Throws Error(usage) for a model that is
-  // counted, Error(data) where there is nothing to train on.
+  // counted and for a precision that the device refuses, Error(data) where there is nothing to
+  // train on. Sets ctx's precision.
   TrainingParts(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& options);
 
+  std::string precision_note;  // one line where ctx multiplies in another precision; else ""
   TrainLoader loader;
   ParameterStore parameters;
   std::unique_ptr<Model> model;

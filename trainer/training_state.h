@@ -18,7 +18,9 @@ struct TrainingState {
   std::int64_t step = 0;  // updates done; with the seed and the configuration, the data position
   std::int64_t skipped_steps = 0;  // of these, left out because something was not finite
   std::uint64_t seed = 0;
-  std::int64_t best_step = -1;  // of the best validation so far; -1 = none yet
+  double loss_scale = 0;             // of the next step; 0 = none
+  std::int64_t loss_scale_good = 0;  // steps in a row that it has lasted
+  std::int64_t best_step = -1;       // of the best validation so far; -1 = none yet
   double best_value = -std::numeric_limits<double>::infinity();
   std::int64_t evaluations_without_gain = 0;  // early stopping
   bool evaluation_due = false;                // at this step, and not done: a stop came first

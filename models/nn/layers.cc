@@ -246,8 +246,10 @@ Var softmax_loss(Tape& tape, Var h_ND, Var table_VD, const Batch& batch,
   Tensor no_bias;
   const float scale =
       batch.global_targets > 0 ? 1.0f / static_cast<float>(batch.global_targets) : 0.0f;
+  SoftmaxOptions scaled = options;
+  scaled.loss_scale_1 = tape.loss_scale_1();
   softmax_cross_entropy(ctx, loss_1, dh, dtable, no_bias, h_ND.value(), table_VD.value(), Tensor(),
-                        batch.target_N, scale, options);
+                        batch.target_N, scale, scaled);
   std::vector<Parameter*> uses;
   if (parameter) uses.push_back(parameter);
   tape.record(loss, uses, [&tape, h_ND, table_VD, parameter, dh, dtable]() mutable {

@@ -6,8 +6,12 @@
 
 namespace seqrank {
 
-Tape::Tape(Context& ctx, TapeMode mode, std::uint64_t seed, TapeHooks hooks)
-    : ctx_(ctx), mode_(mode), seed_(seed), hooks_(std::move(hooks)) {}
+Tape::Tape(Context& ctx, TapeMode mode, std::uint64_t seed, TapeHooks hooks, Tensor loss_scale_1)
+    : ctx_(ctx),
+      mode_(mode),
+      seed_(seed),
+      hooks_(std::move(hooks)),
+      loss_scale_1_(std::move(loss_scale_1)) {}
 
 void Tape::record(const Var& made, std::vector<Parameter*> uses, std::function<void()> step) {
   if (mode_ == TapeMode::inference) return;

@@ -60,12 +60,14 @@ struct TapeHooks {
 
 class Tape {
  public:
-  // seed: of dropout.
-  Tape(Context& ctx, TapeMode mode, std::uint64_t seed, TapeHooks hooks = {});
+  // seed: of dropout. loss_scale_1: multiplies all gradients; losses take it into account.
+  Tape(Context& ctx, TapeMode mode, std::uint64_t seed, TapeHooks hooks = {},
+       Tensor loss_scale_1 = {});
 
   Context& ctx() { return ctx_; }
   TapeMode mode() const { return mode_; }
   std::uint64_t seed() const { return seed_; }
+  const Tensor& loss_scale_1() const { return loss_scale_1_; }
   // Numbers the dropouts of a model in the order of their calls.
   std::uint32_t next_dropout_layer() { return dropout_layers_++; }
 
@@ -97,6 +99,7 @@ class Tape {
   std::uint64_t seed_;
   std::uint32_t dropout_layers_ = 0;
   TapeHooks hooks_;
+  Tensor loss_scale_1_;
   std::vector<Step> steps_;
   std::vector<int> pending_uses_;  // by parameter index
 };

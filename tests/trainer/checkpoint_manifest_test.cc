@@ -51,6 +51,8 @@ TEST(CheckpointManifest, ComesBackBitwise) {
   EXPECT_EQ(manifest_text(back), text);
   EXPECT_EQ(back.state.config, manifest.state.config);
   EXPECT_EQ(back.state.best_value, manifest.state.best_value);
+  EXPECT_EQ(back.state.loss_scale, manifest.state.loss_scale);
+  EXPECT_EQ(back.state.loss_scale_good, manifest.state.loss_scale_good);
   ASSERT_EQ(back.shards.size(), 2u);
   EXPECT_EQ(back.shards[0].sum, 0xFFFFFFFFFFFFFFFFu);
   EXPECT_EQ(back.shards[1].pieces[0].begin, 5);
@@ -95,6 +97,8 @@ TEST(CheckpointManifest, HostileValuesAreNamed) {
       {"\"name\":\"b/weight\"", "\"name\":7", "name"},
       {"\"step\":100", "\"step\":-1", "step"},
       {"\"step\":100", "\"stop\":100", "step"},
+      {"\"loss_scale\":\"0.125\"", "\"loss_scale\":\"-1\"", "loss_scale"},
+      {"\"loss_scale\":\"0.125\"", "\"loss_scale\":\"nan\"", "loss_scale"},
       {"\"config\":{", "\"config\":[{\"a\":", "m.json"},
       {"\"shards\": [", "\"shards\": [[", "m.json"},
       {"seqrank checkpoint", "another format", "not a seqrank"},

@@ -89,6 +89,8 @@ inline TrainingState make_state(std::int64_t step) {
   state.step = step;
   state.skipped_steps = 3;
   state.seed = 0xFEDCBA9876543210u;
+  state.loss_scale = 0x1p-3;
+  state.loss_scale_good = 1234;
   state.best_step = 100;
   state.best_value = 0.1 + 0.2;
   state.evaluations_without_gain = 2;
