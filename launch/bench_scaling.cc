@@ -124,6 +124,7 @@ Rows rows_of_calls(const std::vector<StepCall>& calls) {
 }
 
 void print_width(const ScalingAtWidth& at) {
+  if (!at.precision_note.empty()) print_out(at.precision_note + "\n");
   print_out(fmt::format(
       "\nwidth {}: {} parameters, {} events of a rank in a step, {:.1f} MFLOP an event\n", at.width,
       with_commas(at.parameters), with_commas(static_cast<std::int64_t>(at.events_per_rank)),

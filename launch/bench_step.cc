@@ -36,6 +36,7 @@ std::string to_json_text(const StepBench& bench, const Options& given) {
   Json json = {{"bench", "step"},
                {"data", given.text("data")},
                {"model", given.text("model.name")},
+               {"precision", precision_name(bench.precision)},
                {"threads", bench.threads},
                {"steps", bench.steps},
                {"repeats", bench.repeats},
@@ -68,10 +69,12 @@ std::string range_of(const std::vector<double>& values, double factor) {
 }
 
 void print_bench(const StepBench& bench) {
-  print_out(fmt::format("{} repeats of {} steps, {} thread{} a rank; medians, and ranges\n\n",
-                        bench.repeats, bench.steps, bench.threads, bench.threads == 1 ? "" : "s"));
+  if (!bench.precision_note.empty()) print_out(bench.precision_note + "\n");
+  print_out(fmt::format("{} repeats of {} steps in {}, {} thread{} a rank; medians, and ranges\n\n",
+                        bench.repeats, bench.steps, precision_name(bench.precision), bench.threads,
+                        bench.threads == 1 ? "" : "s"));
   std::vector<std::vector<std::string>> rows = {
-      {"matrix product, one rank", "", giga(bench.matmul_flops_per_s), ""},
+      {"matrix product in fp32, one rank", "", giga(bench.matmul_flops_per_s), ""},
       {"training, one rank", events(bench.one), giga(bench.one.flops_per_s),
        fmt::format("{:.1f} % of the matrix product ({})", 100 * bench.share_of_matmul_rate,
                    range_of(bench.matmul_share, 100))}};

@@ -178,6 +178,7 @@ ScalingAtWidth Measurements::result() const {
   result.flops_per_event = one.flops_per_event;
   result.events_per_rank = one.events_per_step;
   result.parameters = one.parameters;
+  result.precision_note = one.precision_note;
   return result;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "collective/communicator.h"
@@ -36,6 +37,7 @@ struct ScalingAtWidth {
   std::int64_t width = 0, parameters = 0;
   double flops_per_event = 0;
   double events_per_rank = 0;  // of a step, weak
+  std::string precision_note;  // see TrainingParts
   std::vector<ScalingPoint> points;
   StepTrace trace;  // of a rank of all, from the measurement `apart`
 };

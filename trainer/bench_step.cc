@@ -74,6 +74,8 @@ StepBench bench_step(Context& ctx, Communicator& comm, const Dataset& dataset,
     comm.barrier();
     result.all.events_per_s.push_back(by_all.add(all.measure(result.steps, comm)));
   }
+  result.precision = ctx.precision();
+  result.precision_note = all.parts().precision_note;
   result.all.ranks = comm.size();
   if (!first) return result;
   result.matmul_flops_per_s = median(rates);

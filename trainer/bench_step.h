@@ -30,14 +30,16 @@ struct StepShare {
 };
 
 struct StepBench {
-  int threads = 1;                   // of a rank
-  double matmul_flops_per_s = 0;     // of one rank's threads, median over the repeats
-  std::vector<double> matmul_share;  // of each repeat: one.flops_per_s / the rate around it
-  std::vector<double> speedups;      // of each repeat: all / one
-  StepSpeed one, all;                // `all` equals `one` in a world of one
-  double share_of_matmul_rate = 0;   // median of matmul_share
-  double speedup = 1;                // median of speedups
-  std::vector<StepShare> parts;      // falling
+  Precision precision = Precision::fp32;  // that training multiplied in; the matrix product: fp32
+  std::string precision_note;             // see TrainingParts
+  int threads = 1;                        // of a rank
+  double matmul_flops_per_s = 0;          // of one rank's threads, median over the repeats
+  std::vector<double> matmul_share;       // of each repeat: one.flops_per_s / the rate around it
+  std::vector<double> speedups;           // of each repeat: all / one
+  StepSpeed one, all;                     // `all` equals `one` in a world of one
+  double share_of_matmul_rate = 0;        // median of matmul_share
+  double speedup = 1;                     // median of speedups
+  std::vector<StepShare> parts;           // falling
   std::int64_t steps = 0, repeats = 0;
 };
 

@@ -158,6 +158,7 @@ ScalingSample take_sample(const SampleInput& input, Communicator& group) {
   sample.events_per_s = group.all_reduce_value(measured.own_events, Reduce::sum) / measured.seconds;
   sample.events_per_step = measured.own_events / static_cast<double>(input.steps);
   sample.parameters = runner.parts().parameters.numel();
+  sample.precision_note = runner.parts().precision_note;
   if (!alone(input.load)) {
     if (input.options.flag("train.overlap")) return sample;
     sample.calls = calls_of(log, input.steps, group);

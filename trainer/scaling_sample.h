@@ -51,6 +51,7 @@ struct ScalingSample {
   double flops_per_event = 0;
   double events_per_step = 0;  // of this rank
   std::int64_t parameters = 0;
+  std::string precision_note;  // see TrainingParts
 };
 
 struct SampleInput {
