@@ -53,24 +53,25 @@ void TcpTransport::all_gather(const Call& call, Tensor x) {
   const auto width = static_cast<std::int64_t>(dtype_size(x.dtype()));
   const auto part = [&](int to, int piece) {
     const auto range = Communicator::piece_range(call.count, piece, size());
-    return TcpMesh::Part{members_[to], bytes_of(x) + range.begin * width,
-                         (range.end - range.begin) * width};
+    return TcpMesh::Part{to, bytes_of(x) + range.begin * width, (range.end - range.begin) * width};
   };
+  std::vector<TcpMesh::Part> sends, receives;
   for (int r : others()) {
-    sends_.push_back(part(r, rank()));
-    receives_.push_back(part(r, r));
+    sends.push_back(part(r, rank()));
+    receives.push_back(part(r, r));
   }
-  exchange(call);
+  exchange(call, std::move(sends), std::move(receives));
 }
 
 void TcpTransport::broadcast(const Call& call, Tensor x, int root) {
+  std::vector<TcpMesh::Part> sends, receives;
   const auto bytes = static_cast<std::int64_t>(x.bytes());
   if (rank() == root) {
-    for (int r : others()) sends_.push_back({members_[r], bytes_of(x), bytes});
+    for (int r : others()) sends.push_back({r, bytes_of(x), bytes});
   } else {
-    receives_.push_back({members_[root], bytes_of(x), bytes});
+    receives.push_back({root, bytes_of(x), bytes});
   }
-  exchange(call);
+  exchange(call, std::move(sends), std::move(receives));
 }
 
 void TcpTransport::all_to_all_v(const Call& call, Tensor received,
@@ -80,26 +81,28 @@ void TcpTransport::all_to_all_v(const Call& call, Tensor received,
   SR_CHECK(send_counts[rank()] == receive_counts[rank()], ErrorKind::peers,
            "{}: rank {} sends {} elements to rank {}, which expects {}", call.str(), rank(),
            send_counts[rank()], rank(), receive_counts[rank()]);
+  std::vector<TcpMesh::Part> sends, receives;
   TcpMesh::Part own_sent{}, own_received{};
   std::byte *from = bytes_of(sent), *to = bytes_of(received);
   for (int r = 0; r < size(); ++r) {
-    const TcpMesh::Part out{members_[r], from, send_counts[r] * width};
-    const TcpMesh::Part in{members_[r], to, receive_counts[r] * width};
-    (r == rank() ? own_sent : sends_.emplace_back()) = out;
-    (r == rank() ? own_received : receives_.emplace_back()) = in;
+    const TcpMesh::Part out{r, from, send_counts[r] * width};
+    const TcpMesh::Part in{r, to, receive_counts[r] * width};
+    (r == rank() ? own_sent : sends.emplace_back()) = out;
+    (r == rank() ? own_received : receives.emplace_back()) = in;
     from += out.bytes;
     to += in.bytes;
   }
   if (own_sent.bytes > 0) std::memcpy(own_received.data, own_sent.data, own_sent.bytes);
-  exchange(call);
+  exchange(call, std::move(sends), std::move(receives));
 }
 
 void TcpTransport::barrier(const Call& call) {
+  std::vector<TcpMesh::Part> sends, receives;
   for (int r : others()) {
-    sends_.push_back({members_[r], nullptr, 0});
-    receives_.push_back({members_[r], nullptr, 0});
+    sends.push_back({r, nullptr, 0});
+    receives.push_back({r, nullptr, 0});
   }
-  exchange(call);
+  exchange(call, std::move(sends), std::move(receives));
 }
 
 std::shared_ptr<Transport> TcpTransport::split(const Call& call, int colour, int key) {
@@ -109,13 +112,14 @@ std::shared_ptr<Transport> TcpTransport::split(const Call& call, int colour, int
   std::vector<Choice> choices(size());
   choices[rank()] = {colour, key};
   const auto part = [&](int to, int of) {
-    return TcpMesh::Part{members_[to], reinterpret_cast<std::byte*>(&choices[of]), sizeof(Choice)};
+    return TcpMesh::Part{to, reinterpret_cast<std::byte*>(&choices[of]), sizeof(Choice)};
   };
+  std::vector<TcpMesh::Part> sends, receives;
   for (int r : others()) {
-    sends_.push_back(part(r, rank()));
-    receives_.push_back(part(r, r));
+    sends.push_back(part(r, rank()));
+    receives.push_back(part(r, r));
   }
-  exchange(call);
+  exchange(call, std::move(sends), std::move(receives));
   std::vector<int> ranks;  // of this communicator
   for (int r = 0; r < size(); ++r)
     if (choices[r].colour == colour) ranks.push_back(r);
@@ -155,10 +159,11 @@ std::vector<int> TcpTransport::others() const {
   return ranks;
 }
 
-void TcpTransport::exchange(const Call& call) {
-  mesh_->exchange(call, group_, sends_, receives_);
-  sends_.clear();
-  receives_.clear();
+void TcpTransport::exchange(const Call& call, std::vector<TcpMesh::Part> sends,
+                            std::vector<TcpMesh::Part> receives) {
+  for (TcpMesh::Part& part : sends) part.peer = members_[part.peer];
+  for (TcpMesh::Part& part : receives) part.peer = members_[part.peer];
+  mesh_->exchange(call, group_, sends, receives);
 }
 
 // x[own] = the reduction over ranks, in their order. wanted_by(r): what rank r takes of x.
@@ -168,13 +173,13 @@ void TcpTransport::add_all(const Call& call, Tensor& x, Range own, Reduce op,
   const std::int64_t bytes = (own.end - own.begin) * width;
   std::byte* mine = bytes_of(x) + own.begin * width;
   staging_.resize(static_cast<std::size_t>(bytes * size()));
+  std::vector<TcpMesh::Part> sends, receives;
   for (int r : others()) {
     const Range wanted = wanted_by(r);
-    sends_.push_back(
-        {members_[r], bytes_of(x) + wanted.begin * width, (wanted.end - wanted.begin) * width});
-    receives_.push_back({members_[r], staging_.data() + r * bytes, bytes});
+    sends.push_back({r, bytes_of(x) + wanted.begin * width, (wanted.end - wanted.begin) * width});
+    receives.push_back({r, staging_.data() + r * bytes, bytes});
   }
-  exchange(call);
+  exchange(call, std::move(sends), std::move(receives));
   std::memcpy(staging_.data() + rank() * bytes, mine, bytes);
   std::memcpy(mine, staging_.data(), bytes);
   for (int r = 1; r < size(); ++r)

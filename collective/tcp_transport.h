@@ -37,18 +37,20 @@ class TcpTransport final : public Transport {
   [[noreturn]] void abort(const std::string& why, int exit_code) override;
   void abandon() noexcept override;
 
+  // Messages of pairs of ranks; a part's peer counts in this communicator.
+  void exchange(const Call& call, std::vector<TcpMesh::Part> sends,
+                std::vector<TcpMesh::Part> receives);
+
  private:
   using Range = Communicator::Range;
   std::vector<int> others() const;
-  void exchange(const Call& call);
   void add_all(const Call& call, Tensor& x, Range own, Reduce op,
                const std::function<Range(int)>& wanted_by);
 
   std::shared_ptr<TcpMesh> mesh_;
   std::vector<int> members_;
-  std::uint64_t group_;                          // 0: the world
-  std::vector<TcpMesh::Part> sends_, receives_;  // of the next exchange
-  std::vector<std::byte> staging_;               // kept
+  std::uint64_t group_;             // 0: the world
+  std::vector<std::byte> staging_;  // kept
 };
 
 }  // namespace seqrank
