@@ -5,6 +5,9 @@
 
 #include <algorithm>
 
+#include "backend/cpu/bf16.h"
+#include "backend/cpu/skinny_product_bf16.h"
+
 namespace seqrank::cpu {
 namespace {
 
@@ -55,29 +58,51 @@ Block choose_block(std::int64_t rows, std::int64_t vectors) {
   return block_of_rows<kMaxVectors>(rows);
 }
 
-}  // namespace
+struct Strides {
+  const float* data;
+  std::int64_t k, n;  // elements from one k, one n to the next
+};
 
-PackedMatrix::PackedMatrix(Context& ctx, const Tensor& w, Layout layout) {
-  const bool as_is = layout == Layout::as_is;
-  depth_ = w.dim(as_is ? 0 : 1);
-  const std::int64_t columns = w.dim(as_is ? 1 : 0);
-  stride_ = (columns + kLanes - 1) / kLanes * kLanes;
-  packed_ = ctx.empty(DType::f32, {depth_, stride_}, Tag::workspace);
-  float* packed = packed_.data<float>();
-  const float* from = w.data<float>();
-  const std::int64_t step_k = as_is ? columns : 1, step_n = as_is ? 1 : depth_;
-  for (std::int64_t begin = 0; begin < stride_; begin += kPanel) {
-    const std::int64_t end = std::min(begin + kPanel, stride_);
-    for (std::int64_t k = 0; k < depth_; ++k) {
+// Panel by panel, `together` of k at a time side by side, zeros beyond the ends.
+template <class To, class Convert>
+void pack(To* to, std::int64_t panel, std::int64_t together, const Strides& from,
+          std::int64_t depth, std::int64_t columns, std::int64_t stride, Convert convert) {
+  for (std::int64_t begin = 0; begin < stride; begin += panel) {
+    const std::int64_t end = std::min(begin + panel, stride);
+    for (std::int64_t first = 0; first < depth; first += together) {
       for (std::int64_t n = begin; n < end; ++n) {
-        *packed++ = n < columns ? from[k * step_k + n * step_n] : 0.0f;
+        for (std::int64_t k = first; k < first + together; ++k) {
+          const bool there = n < columns && k < depth;
+          *to++ = convert(there ? from.data[k * from.k + n * from.n] : 0.0f);
+        }
       }
     }
   }
 }
 
+}  // namespace
+
+PackedMatrix::PackedMatrix(Context& ctx, const Tensor& w, Layout layout) {
+  const bool as_is = layout == Layout::as_is, bf16 = ctx.precision() == Precision::bf16;
+  depth_ = w.dim(as_is ? 0 : 1);
+  const std::int64_t columns = w.dim(as_is ? 1 : 0);
+  const std::int64_t lanes = bf16 ? kBf16Lanes : kLanes;
+  stride_ = (columns + lanes - 1) / lanes * lanes;
+  const Strides from{w.data<float>(), as_is ? columns : 1, as_is ? 1 : depth_};
+  if (bf16) {
+    packed_ = ctx.empty(DType::bf16, {2 * bf16_pairs(depth_), stride_}, Tag::workspace);
+    pack(bf16_data(packed_), kBf16Panel, 2, from, depth_, columns, stride_, to_bf16);
+  } else {
+    packed_ = ctx.empty(DType::f32, {depth_, stride_}, Tag::workspace);
+    pack(packed_.data<float>(), kPanel, 1, from, depth_, columns, stride_,
+         [](float x) { return x; });
+  }
+}
+
 void PackedMatrix::multiply(float* c, const float* a, std::int64_t rows) const {
   if (rows == 0) return;
+  if (packed_.dtype() == DType::bf16)
+    return multiply_bf16(c, stride_, a, rows, depth_, bf16_data(packed_));
   // Panels outside: one panel stays in the first cache while all rows go over it. Blocks of nearly
   // equal height, since a block of one row waits for its own additions.
   const std::int64_t blocks = (rows + kMaxRows - 1) / kMaxRows;

@@ -16,7 +16,8 @@
 
 namespace seqrank::cpu {
 
-// B [K, N] in panels of a few vectors' width, columns padded with zeros to whole vectors.
+// B [K, N] in panels of a few vectors' width, columns padded with zeros to whole vectors; in bf16
+// where that is the context's precision, and then A is rounded in every call.
 class PackedMatrix {
  public:
   enum class Layout {
@@ -35,7 +36,7 @@ class PackedMatrix {
  private:
   std::int64_t depth_ = 0;
   std::int64_t stride_ = 0;
-  Tensor packed_;
+  Tensor packed_;  // f32 or bf16
 };
 
 }  // namespace seqrank::cpu

@@ -16,9 +16,8 @@ std::vector<double> wave(std::int64_t n, double phase) {
   return values;
 }
 
-void check_product(std::int64_t rows, std::int64_t depth, std::int64_t columns,
-                   cpu::PackedMatrix::Layout layout) {
-  Context ctx(Device::cpu, 1);
+void check_product(Context& ctx, double tolerance, std::int64_t rows, std::int64_t depth,
+                   std::int64_t columns, cpu::PackedMatrix::Layout layout) {
   const bool as_is = layout == cpu::PackedMatrix::Layout::as_is;
   const std::vector<double> b = wave(depth * columns, 1), a = wave(rows * depth, 2);
   Tensor w = ctx.empty(DType::f32, as_is ? Shape{depth, columns} : Shape{columns, depth});
@@ -37,22 +36,54 @@ void check_product(std::int64_t rows, std::int64_t depth, std::int64_t columns,
       for (std::int64_t k = 0; n < columns && k < depth; ++k) {
         sum += a[m * depth + k] * (as_is ? b[k * columns + n] : b[n * depth + k]);
       }
-      ASSERT_NEAR(got[m * packed.stride() + n], sum, 1e-5) << m << ", " << n;
+      ASSERT_NEAR(got[m * packed.stride() + n], sum, tolerance) << m << ", " << n;
     }
   }
 }
 
-TEST(SkinnyProduct, AllRowCounts) {
-  for (std::int64_t rows = 0; rows <= 14; ++rows) {
-    check_product(rows, 5, 20, cpu::PackedMatrix::Layout::transposed);
-  }
+void check_sizes(Context& ctx, double tolerance) {
+  for (std::int64_t rows = 0; rows <= 14; ++rows)
+    check_product(ctx, tolerance, rows, 5, 20, cpu::PackedMatrix::Layout::transposed);
+  for (std::int64_t columns : {1, 15, 16, 17, 31, 33, 48, 63, 64, 65, 130})
+    for (const auto layout :
+         {cpu::PackedMatrix::Layout::as_is, cpu::PackedMatrix::Layout::transposed})
+      check_product(ctx, tolerance, 7, 3, columns, layout);
 }
 
-TEST(SkinnyProduct, OddWidths) {
-  for (std::int64_t columns : {1, 15, 16, 17, 31, 33, 48, 63, 64, 65, 130}) {
-    check_product(7, 3, columns, cpu::PackedMatrix::Layout::as_is);
-    check_product(7, 3, columns, cpu::PackedMatrix::Layout::transposed);
+TEST(SkinnyProduct, AllRowCountsAndOddWidths) {
+  Context ctx(Device::cpu, 1);
+  check_sizes(ctx, 1e-5);
+}
+
+// Two factors of at most one, each moved by 2^-9, a few of them.
+TEST(SkinnyProduct, Bf16AllRowCountsAndOddWidths) {
+  Context ctx(Device::cpu, 1);
+  const std::string note = ctx.set_precision(Precision::bf16);
+  if (!note.empty()) GTEST_SKIP() << note;
+  check_sizes(ctx, 0x1p-6);
+  for (std::int64_t depth : {1, 1023, 1024, 1025, 2050})  // rounded piece by piece
+    check_product(ctx, 0.2, 7, depth, 17, cpu::PackedMatrix::Layout::as_is);
+}
+
+// With operands that are bf16 already nothing is rounded: as near as fp32.
+TEST(SkinnyProduct, Bf16SumsAreFp32) {
+  Context ctx(Device::cpu, 1);
+  const std::string note = ctx.set_precision(Precision::bf16);
+  if (!note.empty()) GTEST_SKIP() << note;
+  constexpr std::int64_t kDepth = 2049;
+  Tensor w = ctx.empty(DType::f32, {kDepth, 1}), a = ctx.empty(DType::f32, {1, kDepth});
+  std::vector<double> values(kDepth);
+  double sum = 0;
+  for (std::int64_t k = 0; k < kDepth; ++k) {
+    values[k] = (k % 100 + 1) / 128.0;
+    sum += values[k] * values[k];
   }
+  set_values(w, values);
+  set_values(a, values);
+  const cpu::PackedMatrix packed(ctx, w, cpu::PackedMatrix::Layout::as_is);
+  Tensor c = ctx.empty(DType::f32, {1, packed.stride()});
+  packed.multiply(c.data<float>(), a.data<float>(), 1);
+  EXPECT_NEAR(get_values(c)[0] / sum, 1, 1e-5);
 }
 
 }  // namespace

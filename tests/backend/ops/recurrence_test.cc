@@ -200,6 +200,21 @@ SEQRANK_OP_TEST(Recurrence, Widths) {
   }
 }
 
+// A rounded product goes through a gate into the next: twice the tolerance of one.
+SEQRANK_OP_TEST(Recurrence, InBf16) {
+  for (Cell cell : {Cell::lstm, Cell::gru}) {
+    for (const Packing& packing : packings()) {
+      OpCase c = make_case({cell, packing, 3, 17}, device);
+      c.tolerance(0x1p-7);
+      c.run("both", [&](Context& ctx, Tensors& t) {
+        const std::string note = ctx.set_precision(Precision::bf16);
+        run_both(ctx, t, cell, packing);
+      });
+      c.check();
+    }
+  }
+}
+
 // The gradient of x left out: everything else is the same.
 SEQRANK_OP_TEST(Recurrence, WithoutInputGradient) {
   const Packing packing({4, 0, 2});
