@@ -28,8 +28,8 @@ class NcclComm {
   NcclComm& operator=(const NcclComm&) = delete;
 
   // Whether what was begun last is done with, on the host's side. Throws Error(peers) when NCCL has
-  // found an error, here or at a peer; of a peer's only after some seconds, which are for the peer's
-  // own line and for what ends all processes then. From any thread.
+  // found an error, here or at a peer; of a peer's only after some seconds, which are for the
+  // peer's own line and for what ends all processes then. From any thread.
   bool settled();
 
   // As Communicator's.

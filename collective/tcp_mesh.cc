@@ -49,6 +49,9 @@ void TcpMesh::wake() const {
 
 void TcpMesh::exchange(const Call& call, std::uint64_t group, const std::vector<Part>& sends,
                        const std::vector<Part>& receives) {
+  SR_CHECK(!broken_, ErrorKind::peers, "{}: an earlier call of this rank failed", call.str());
+  broken_ =
+      true;  // until all is through: what lies in the connections after an error means nothing
   group_ = group;
   sending_.clear();
   coming_.clear();
@@ -70,6 +73,7 @@ void TcpMesh::exchange(const Call& call, std::uint64_t group, const std::vector<
       wait(call, since);
     }
   }
+  broken_ = false;
 }
 
 bool TcpMesh::send(const Call& call, Moving& message) {

@@ -68,6 +68,7 @@ class TcpMesh {
   TcpPeers peers_;
   int rank_;
   double patience_;
+  bool broken_ = false;
   std::uint64_t group_ = 0;               // of the exchange
   std::vector<Moving> sending_, coming_;  // of the exchange; those not yet through
   std::atomic<bool> closing_ = false, dropped_ = false;
