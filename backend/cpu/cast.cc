@@ -15,14 +15,31 @@ void convert(Context& ctx, To* to, const From* from, std::int64_t n, Convert f) 
   });
 }
 
+std::uint16_t to_f16(float x) {
+  return std::bit_cast<std::uint16_t>(static_cast<_Float16>(x));
+}
+float from_f16(std::uint16_t bits) {
+  return std::bit_cast<_Float16>(bits);
+}
+
 }  // namespace
 
 void cast(Context& ctx, Tensor& y, const Tensor& x) {
   const std::int64_t n = x.numel();
+  const auto narrow = [&](auto f) {
+    convert(ctx, static_cast<std::uint16_t*>(y.raw()), x.data<float>(), n, f);
+  };
+  const auto widen = [&](auto f) {
+    convert(ctx, y.data<float>(), static_cast<const std::uint16_t*>(x.raw()), n, f);
+  };
   if (y.dtype() == DType::bf16)
-    convert(ctx, bf16_data(y), x.data<float>(), n, [](float v) { return to_bf16(v); });
+    narrow([](float v) { return to_bf16(v); });
+  else if (y.dtype() == DType::f16)
+    narrow([](float v) { return to_f16(v); });
+  else if (x.dtype() == DType::bf16)
+    widen([](std::uint16_t v) { return from_bf16(v); });
   else
-    convert(ctx, y.data<float>(), bf16_data(x), n, [](std::uint16_t v) { return from_bf16(v); });
+    widen([](std::uint16_t v) { return from_f16(v); });
 }
 
 }  // namespace seqrank::cpu

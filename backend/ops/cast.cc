@@ -6,11 +6,18 @@
 #include "backend/ops/expect.h"
 
 namespace seqrank {
+namespace {
+
+bool is_half(DType type) {
+  return type == DType::bf16 || type == DType::f16;
+}
+
+}  // namespace
 
 void cast(Context& ctx, Tensor& y, const Tensor& x) {
   expect("cast", "y", y, y.dtype(), x.shape());
-  const bool narrows = x.dtype() == DType::f32 && y.dtype() == DType::bf16;
-  const bool widens = x.dtype() == DType::bf16 && y.dtype() == DType::f32;
+  const bool narrows = x.dtype() == DType::f32 && is_half(y.dtype());
+  const bool widens = is_half(x.dtype()) && y.dtype() == DType::f32;
   SR_ASSERT(narrows || widens, "cast: no conversion of {} to {}", dtype_name(x.dtype()),
             dtype_name(y.dtype()));
   SR_DISPATCH(ctx, cast, y, x);

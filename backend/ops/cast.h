@@ -5,8 +5,8 @@
 
 namespace seqrank {
 
-// y = x of the same shape; written. f32 to bf16: to nearest, ties to even, NaN stays NaN, too large
-// becomes infinite. bf16 to f32: exact. y and x do not overlap.
+// y = x of the same shape; written. f32 to bf16 or f16: to nearest, ties to even, NaN stays NaN,
+// too large becomes infinite. Back: exact. y and x do not overlap.
 void cast(Context& ctx, Tensor& y, const Tensor& x);
 
 }  // namespace seqrank

@@ -22,18 +22,17 @@ std::ostream& operator<<(std::ostream& out, const State& state) {
 double step(Context& ctx, State& state, double norm, float clip, const LossScale& options) {
   Tensor state_2 = ctx.empty(DType::f32, {2}), scale_1 = ctx.empty(DType::f32, {1});
   Tensor squared_norm_1 = ctx.empty(DType::f64, {1});
-  set_values(state_2, {state.scale, state.good_steps});
+  set_values(ctx, state_2, {state.scale, state.good_steps});
   const double scaled = norm * state.scale;
-  set_values(squared_norm_1, {scaled * scaled});
+  set_values(ctx, squared_norm_1, {scaled * scaled});
   remove_loss_scale(ctx, squared_norm_1, state_2);
   clip_scale(ctx, scale_1, squared_norm_1, clip);
   update_loss_scale(ctx, scale_1, state_2, squared_norm_1, options);
-  ctx.compute().synchronize();
-  const double seen = std::sqrt(get_values(squared_norm_1)[0]);
+  const double seen = std::sqrt(get_values(ctx, squared_norm_1)[0]);
   EXPECT_TRUE(seen == norm || !std::isfinite(norm)) << seen;
-  const auto after = get_values(state_2);
+  const auto after = get_values(ctx, state_2);
   state = {after[0], after[1]};
-  return get_values(scale_1)[0];
+  return get_values(ctx, scale_1)[0];
 }
 
 SEQRANK_OP_TEST(LossScale, IsDividedOutAndDoublesAfterGoodSteps) {
@@ -75,14 +74,13 @@ SEQRANK_OP_TEST(LossScale, HasAFloorAndACeiling) {
 SEQRANK_OP_TEST(LossScale, AbsentDoesNothing) {
   Context ctx(device, 1);
   Tensor scale_1 = ctx.empty(DType::f32, {1}), squared_norm_1 = ctx.empty(DType::f64, {1});
-  set_values(scale_1, {0.25});
-  set_values(squared_norm_1, {9});
+  set_values(ctx, scale_1, {0.25});
+  set_values(ctx, squared_norm_1, {9});
   Tensor absent;
   remove_loss_scale(ctx, squared_norm_1, absent);
   update_loss_scale(ctx, scale_1, absent, squared_norm_1, {});
-  ctx.compute().synchronize();
-  EXPECT_EQ(get_values(squared_norm_1)[0], 9);
-  EXPECT_EQ(get_values(scale_1)[0], 0.25);
+  EXPECT_EQ(get_values(ctx, squared_norm_1)[0], 9);
+  EXPECT_EQ(get_values(ctx, scale_1)[0], 0.25);
 }
 
 }  // namespace
