@@ -153,6 +153,10 @@ void lstm_gate_gradients(Context& ctx, Tensor& dgates_NG, const Tensor& dh_NH,
 void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserve,
                 const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order) {
   const std::int64_t width = h_NH.dim(1), gates = cell_gates(cell) * width;
+  const std::int64_t events = x_NK.dim(0);
+  reserve.gates_NG = ctx.empty(DType::f32, {events, gates});
+  reserve.state_NH = ctx.empty(DType::f32, {events, width});
+  reserve.hidden_NH = ctx.empty(DType::f32, {events, width});
   const TimeMajor time(order, ctx.threads());
   Tensor x_time_NK = ctx.empty(DType::f32, x_NK.shape(), Tag::workspace);
   to_time_major(ctx, x_time_NK, x_NK, order.time_order_N);

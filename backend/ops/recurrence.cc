@@ -1,4 +1,4 @@
-// Shapes in words, the reserve's memory, dispatch. No arithmetic.
+// Shapes in words, then the device's implementation. No arithmetic.
 #include "backend/ops/recurrence.h"
 
 #include "backend/dispatch.h"
@@ -54,9 +54,6 @@ void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserv
   expect("recurrence", "h", h_NH, DType::f32, {events, width});
   check_weights(cell, weights, "a weight", x_NK.dim(1), width);
   check_order(order, events);
-  reserve.gates_NG = ctx.empty(DType::f32, {events, cell_gates(cell) * width});
-  reserve.state_NH = ctx.empty(DType::f32, {events, width});
-  reserve.hidden_NH = ctx.empty(DType::f32, {events, width});
   ctx.count_flops(product_flops(cell, x_NK.dim(1), width, order, events));
   SR_DISPATCH(ctx, recurrence, cell, h_NH, reserve, x_NK, weights, order);
 }
@@ -70,11 +67,6 @@ void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeigh
   check_weights(cell, weights, "a weight", x_NK.dim(1), width);
   check_weights(cell, gradients, "a gradient", x_NK.dim(1), width);
   check_order(order, events);
-  expect("recurrence", "reserve of the gates", reserve.gates_NG, DType::f32,
-         {events, cell_gates(cell) * width});
-  expect("recurrence", "reserve of the state", reserve.state_NH, DType::f32, {events, width});
-  expect("recurrence", "reserve of the hidden state", reserve.hidden_NH, DType::f32,
-         {events, width});
   ctx.count_flops(2 * product_flops(cell, x_NK.dim(1), width, order, events));
   SR_DISPATCH(ctx, recurrence_backward, cell, dx_NK, gradients, dh_NH, x_NK, reserve, weights,
               order);

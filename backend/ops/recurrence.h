@@ -30,11 +30,14 @@ struct PackedOrder {
   std::span<const std::int32_t> sequences_at_T;
 };
 
-// What forward leaves for backward; made by forward, in time-major order.
+// What forward leaves for backward, in time-major order; made by forward, opaque to its caller.
 struct RecurrenceReserve {
-  Tensor gates_NG;   // after their non-linearity
-  Tensor state_NH;   // LSTM: c; GRU: U_n h + b_h_n
-  Tensor hidden_NH;  // h
+  Tensor hidden_NH;  // h, in the type that the device multiplies in
+  // On a CPU:
+  Tensor gates_NG;  // after their non-linearity
+  Tensor state_NH;  // LSTM: c; GRU: U_n h + b_h_n
+  // On a GPU, what the vendor's library keeps; backward spends it:
+  Tensor library;
 };
 
 // h_NH is written, in event order.

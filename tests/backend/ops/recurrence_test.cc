@@ -238,6 +238,22 @@ SEQRANK_OP_TEST(Recurrence, WithoutInputGradient) {
   }
 }
 
+// Operands of the products are rounded to 8 or 11 binary digits; cuDNN rounds the states, too.
+SEQRANK_OP_TEST(Recurrence, InOtherPrecisions) {
+  const Packing packing({4, 0, 1, 6});
+  for (Precision precision : {Precision::bf16, Precision::fp16, Precision::tf32}) {
+    if (device == Device::cpu && precision != Precision::bf16) continue;
+    for (Cell cell : {Cell::lstm, Cell::gru}) {
+      OpCase c = make_case({cell, packing, 3, 5}, device);
+      c.run(precision_name(precision), [&](Context& ctx, Tensors& t) {
+        const std::string note = ctx.set_precision(precision);
+        run_both(ctx, t, cell, packing);
+      });
+      c.tolerance(precision == Precision::bf16 ? 0x1p-6 : 0x1p-9).check();
+    }
+  }
+}
+
 std::vector<double> hidden(Device device, Cell cell, int threads, const Packing& packing,
                            std::int64_t inputs, std::int64_t width, std::int64_t changed_event) {
   Context ctx(device, threads);
@@ -245,7 +261,7 @@ std::vector<double> hidden(Device device, Cell cell, int threads, const Packing&
     Tensor t = ctx.empty(DType::f32, shape);
     std::vector<double> values(shape.numel());
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::sin(seed + 1.7 * i);
-    set_values(t, values);
+    set_values(ctx, t, values);
     return t;
   };
   const std::int64_t gates = cell_gates(cell) * width;
@@ -253,27 +269,27 @@ std::vector<double> hidden(Device device, Cell cell, int threads, const Packing&
                                   tensor({gates}, 3), tensor({gates}, 4)};
   Tensor x = tensor({packing.events(), inputs}, 5);
   if (changed_event >= 0) {
-    std::vector<double> values = get_values(x);
+    std::vector<double> values = get_values(ctx, x);
     values[changed_event * inputs] += 1;
-    set_values(x, values);
+    set_values(ctx, x, values);
   }
   Tensor offset = ctx.empty(DType::i32, {packing.sequences() + 1});
-  set_values(offset, packing.offset);
+  set_values(ctx, offset, packing.offset);
   Tensor order = ctx.empty(DType::i32, {packing.events()});
-  set_values(order, packing.time_order);
+  set_values(ctx, order, packing.time_order);
   Tensor h = ctx.empty(DType::f32, {packing.events(), width});
   RecurrenceReserve reserve;
   recurrence(ctx, cell, h, reserve, x, weights, {offset, order, packing.sequences_at});
-  return get_values(h);
+  return get_values(ctx, h);
 }
 
 // An event reaches itself and what follows it in its own sequence, and nothing else, to the bit.
-TEST(Recurrence, IsCausal) {
+SEQRANK_OP_TEST(Recurrence, IsCausal) {
   const Packing packing({3, 6, 1});
   for (Cell cell : {Cell::lstm, Cell::gru}) {
-    const std::vector<double> plain = hidden(Device::cpu, cell, 1, packing, 2, 4, -1);
+    const std::vector<double> plain = hidden(device, cell, 1, packing, 2, 4, -1);
     const std::int64_t event = 5;  // the third of sequence 1: events 3..8
-    const std::vector<double> changed = hidden(Device::cpu, cell, 1, packing, 2, 4, event);
+    const std::vector<double> changed = hidden(device, cell, 1, packing, 2, 4, event);
     for (std::int64_t n = 0; n < packing.events(); ++n) {
       const bool after = n >= event && n < 9;
       const bool same = std::equal(&plain[n * 4], &plain[n * 4] + 4, &changed[n * 4]);
