@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "trainer/checksum.h"
@@ -72,12 +72,12 @@ class Reader {
              ErrorKind::checkpoint, "{}: '{}' is not 16 hex digits", where_, key);
     return value;
   }
-  double real(const Json& object, const char* key) const {
+  double real(const Json& object, const char* key, double least) const {
     const std::string digits = text(object, key);
     double value = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    SR_CHECK(error == std::errc() && end == digits.data() + digits.size(), ErrorKind::checkpoint,
-             "{}: '{}' is no number", where_, key);
+    SR_CHECK(error == std::errc() && end == digits.data() + digits.size() && value >= least,
+             ErrorKind::checkpoint, "{}: '{}' is no number of at least {}", where_, key, least);
     return value;
   }
   const Json& list(const Json& object, const char* key) const {
@@ -113,7 +113,7 @@ TrainingState read_state(const Json& json, const Reader& read) {
   state.skipped_steps = read.integer(json, "skipped_steps", 0, kMaxElements);
   state.seed = read.hex(json, "seed");
   state.best_step = read.integer(json, "best_step", -1, kMaxElements);
-  state.best_value = read.real(json, "best_value");
+  state.best_value = read.real(json, "best_value", -std::numeric_limits<double>::infinity());
   state.evaluations_without_gain = read.integer(json, "evaluations_without_gain", 0, kMaxElements);
   state.metrics_bytes = read.integer(json, "metrics_bytes", 0, kMaxBytes);
   state.dataset_fingerprint = read.text(json, "dataset_fingerprint");
@@ -123,9 +123,7 @@ TrainingState read_state(const Json& json, const Reader& read) {
     state.item_fingerprint = read.text(json, "item_fingerprint");
   if (json.contains("evaluation_due")) state.evaluation_due = read.flag(json, "evaluation_due");
   if (json.contains("loss_scale")) {
-    state.loss_scale = read.real(json, "loss_scale");
-    SR_CHECK(state.loss_scale >= 0 && std::isfinite(state.loss_scale), ErrorKind::checkpoint,
-             "{}: 'loss_scale' is {}", read.where(), state.loss_scale);
+    state.loss_scale = read.real(json, "loss_scale", 0);
     state.loss_scale_good = read.integer(json, "loss_scale_good", 0, kMaxElements);
   }
   const Json& config = read.member(json, "config");

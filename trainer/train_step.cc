@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "backend/ops/activation.h"
+#include "backend/transfer.h"
 
 namespace seqrank {
 
@@ -61,9 +62,8 @@ StepSummary TrainStep::summary(std::int64_t step) const {
 
 TrainStep::LossScaleState TrainStep::loss_scale() const {
   if (!scales_loss()) return {};
-  ctx_.compute().synchronize();
-  const auto values = loss_scale_2_.span<float>();
-  return {values[0], values[1]};
+  const Tensor state_2 = to_host(ctx_, loss_scale_2_);
+  return {state_2.data<float>()[0], state_2.data<float>()[1]};
 }
 
 void TrainStep::set_loss_scale(const LossScaleState& state) {
