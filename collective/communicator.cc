@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <numeric>
 #include <utility>
 
 #include "collective/transport.h"
@@ -32,18 +33,18 @@ void check_root(int root, int size, const char* operation) {
 }
 
 void check_counts(const Tensor& x, std::span<const std::int64_t> counts, int size,
-                  const char* which) {
-  check_present(x, "all_to_all_v");
+                  const char* which, const char* operation) {
+  check_present(x, operation);
   SR_CHECK(static_cast<int>(counts.size()) == size, ErrorKind::peers,
-           "all_to_all_v: {} {} counts for {} ranks; give one a rank", counts.size(), which, size);
+           "{}: {} {} counts for {} ranks; give one a rank", operation, counts.size(), which, size);
   std::int64_t sum = 0;
   for (std::int64_t count : counts) {
-    SR_CHECK(count >= 0, ErrorKind::peers, "all_to_all_v: {} count {}; it must not be negative",
+    SR_CHECK(count >= 0, ErrorKind::peers, "{}: {} count {}; it must not be negative", operation,
              which, count);
     sum += count;
   }
   SR_CHECK(sum == x.numel(), ErrorKind::peers,
-           "all_to_all_v: {} counts add up to {}, the tensor has {} elements", which, sum,
+           "{}: {} counts add up to {}, the tensor has {} elements", operation, which, sum,
            x.numel());
 }
 
@@ -127,8 +128,8 @@ void Communicator::broadcast(Tensor& x, int root) {
 
 void Communicator::all_to_all_v(Tensor& received, std::span<const std::int64_t> receive_counts,
                                 const Tensor& sent, std::span<const std::int64_t> send_counts) {
-  check_counts(received, receive_counts, size_, "receive");
-  check_counts(sent, send_counts, size_, "send");
+  check_counts(received, receive_counts, size_, "receive", "all_to_all_v");
+  check_counts(sent, send_counts, size_, "send", "all_to_all_v");
   SR_CHECK(received.dtype() == sent.dtype(), ErrorKind::peers,
            "all_to_all_v: sends {}, receives {}; use one type", dtype_name(sent.dtype()),
            dtype_name(received.dtype()));
@@ -140,6 +141,32 @@ void Communicator::all_to_all_v(Tensor& received, std::span<const std::int64_t> 
                                                                              const Call& call) {
             transport.all_to_all_v(call, received, from, sent, to);
           });
+}
+
+std::shared_ptr<const Communicator::Counted> Communicator::all_to_all_counted(
+    const Tensor& sent, std::span<const std::int64_t> send_counts) {
+  expect_host();
+  check_counts(sent, send_counts, size_, "send", "all_to_all_counted");
+  auto received = std::make_shared<Counted>();
+  enqueue(
+      {Operation::all_to_all_counted, sent.dtype(), 0, 0, 0, sent.numel()},
+      [sent, received, arena = arena_, to = std::vector(send_counts.begin(), send_counts.end())](
+          Transport& transport, const Call& call) {
+        const std::vector<std::int64_t> one_each(to.size(), 1);
+        Call of_counts = call;
+        of_counts.dtype = DType::i64;
+        Tensor told(*arena, DType::i64, {transport.size()}, Tag::workspace);
+        Tensor heard(*arena, DType::i64, {transport.size()}, Tag::workspace);
+        std::ranges::copy(to, told.data<std::int64_t>());
+        transport.all_to_all_v(of_counts, heard, one_each, told, one_each);
+
+        std::vector<std::int64_t>& from = received->counts;
+        from.assign(heard.data<std::int64_t>(), heard.data<std::int64_t>() + to.size());
+        const std::int64_t elements = std::accumulate(from.begin(), from.end(), std::int64_t{0});
+        received->pieces = Tensor(*arena, call.dtype, {elements}, Tag::workspace);
+        transport.all_to_all_v(call, received->pieces, from, sent, to);
+      });
+  return received;
 }
 
 void Communicator::barrier() {
@@ -195,13 +222,14 @@ Communicator::Range Communicator::piece_range(std::int64_t n, int rank, int size
 }
 
 void Communicator::expect_host() const {
-  SR_ASSERT(!transport_->on_device(), "values and texts go through the host's communicator");
+  SR_ASSERT(!transport_->on_device(),
+            "values, texts and counts go through the host's communicator");
 }
 
 template <class T>
 T Communicator::reduce_value(T value, Reduce op) {
   expect_host();
-  Tensor x(arena_, DTypeOf<T>::value, {1}, Tag::workspace);
+  Tensor x(*arena_, DTypeOf<T>::value, {1}, Tag::workspace);
   *x.data<T>() = value;
   all_reduce(x, op);
   stream_->synchronize();
@@ -220,7 +248,7 @@ double Communicator::all_reduce_value(double value, Reduce op) {
 // added: exact on integers, and one message instead of size().
 std::vector<std::string> Communicator::all_gather_text(const std::string& text) {
   expect_host();
-  Tensor lengths(arena_, DType::i64, {size_}, Tag::workspace);
+  Tensor lengths(*arena_, DType::i64, {size_}, Tag::workspace);
   std::ranges::fill(lengths.span<std::int64_t>(), 0);
   lengths.data<std::int64_t>()[rank_] = static_cast<std::int64_t>(text.size());
   all_reduce(lengths, Reduce::sum);
@@ -229,7 +257,7 @@ std::vector<std::string> Communicator::all_gather_text(const std::string& text) 
   std::vector<std::int64_t> begin(size_ + 1, 0);  // in words
   for (int r = 0; r < size_; ++r)
     begin[r + 1] = begin[r] + (lengths.data<std::int64_t>()[r] + 7) / 8;
-  Tensor words(arena_, DType::i64, {begin[size_]}, Tag::workspace);
+  Tensor words(*arena_, DType::i64, {begin[size_]}, Tag::workspace);
   std::ranges::fill(words.span<std::int64_t>(), 0);
   std::int64_t* first = words.data<std::int64_t>();
   std::memcpy(first + begin[rank_], text.data(), text.size());
@@ -248,7 +276,7 @@ std::string Communicator::broadcast_text(const std::string& text, int root) {
   check_root(root, size_, "broadcast_text");
   const std::int64_t mine = rank_ == root ? static_cast<std::int64_t>(text.size()) : 0;
   const std::int64_t length = all_reduce_value(mine, Reduce::max);
-  Tensor bytes(arena_, DType::u8, {length}, Tag::workspace);
+  Tensor bytes(*arena_, DType::u8, {length}, Tag::workspace);
   if (rank_ == root) std::memcpy(bytes.raw(), text.data(), text.size());
   broadcast(bytes, root);
   stream_->synchronize();

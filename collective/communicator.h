@@ -66,6 +66,14 @@ class Communicator {
   // type and must not overlap.
   void all_to_all_v(Tensor& received, std::span<const std::int64_t> receive_counts,
                     const Tensor& sent, std::span<const std::int64_t> send_counts);
+  // Likewise where only the senders know the counts: these travel first, and no host waits for
+  // them. Between host memories. What it returns may be read once the call is done.
+  struct Counted {
+    std::vector<std::int64_t> counts;  // by rank
+    Tensor pieces;
+  };
+  std::shared_ptr<const Counted> all_to_all_counted(const Tensor& sent,
+                                                    std::span<const std::int64_t> send_counts);
   void barrier();  // blocks the host until every rank got here
 
   // A communicator of the ranks that give the same colour (>= 0), ordered by (key, rank).
@@ -120,7 +128,21 @@ class Communicator {
   std::int64_t sequence_ = 0;  // of the next call, counted alike on all ranks
   std::vector<CallTiming>* log_ = nullptr;
   std::shared_ptr<CallClock> clock_ = std::make_shared<CallClock>();
-  Arena arena_;  // of the small host-side exchanges
+  std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();  // of small host-side exchanges
+};
+
+// Two ways between the same ranks: of tensors in host memory and of tensors on the ranks' devices.
+// On the CPU they are one communicator.
+struct Communicators {
+  // Of ranks on CPUs.
+  Communicators(Communicator& both) : host(both), device(both) {}
+  Communicators(Communicator& of_host, Communicator& of_device)
+      : host(of_host), device(of_device) {}
+  int rank() const { return host.rank(); }
+  int size() const { return host.size(); }
+
+  Communicator& host;
+  Communicator& device;
 };
 
 // A world of one, on an inline stream or on `stream`.

@@ -146,6 +146,7 @@ class MpiTransport final : public Transport {
       case Operation::all_gather:
         return "ring";
       case Operation::all_to_all_v:
+      case Operation::all_to_all_counted:
         return "direct";
       default:
         return "Open MPI's";

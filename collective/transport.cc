@@ -8,8 +8,8 @@ namespace {
 
 const char* operation_name(Operation operation) {
   static constexpr const char* kNames[] = {"all_reduce", "reduce_scatter", "all_gather",
-                                           "broadcast",  "all_to_all_v",   "barrier",
-                                           "split",      "split_shared"};
+                                           "broadcast",  "all_to_all_v",   "all_to_all_counted",
+                                           "barrier",    "split",          "split_shared"};
   return kNames[static_cast<int>(operation)];
 }
 
@@ -37,6 +37,7 @@ std::string Call::str() const {
     case Operation::broadcast:
       return fmt::format("{} (root {}, {})", name, detail, size);
     case Operation::all_to_all_v:
+    case Operation::all_to_all_counted:
       return fmt::format("{} (sends {})", name, size);
     case Operation::barrier:
     case Operation::split:

@@ -20,6 +20,7 @@ enum class Operation : std::int32_t {
   all_gather,
   broadcast,
   all_to_all_v,
+  all_to_all_counted,  // two all_to_all_v
   barrier,
   split,
   split_shared,

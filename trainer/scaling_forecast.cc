@@ -17,10 +17,14 @@ double steps_of_tree(int leaves) {
   return std::ceil(std::log2(std::max(1, leaves)));
 }
 
+bool is_all_to_all(const std::string& operation) {
+  return operation.starts_with("all_to_all");
+}
+
 // Look-ups grow with the events of a device, but no row is sent twice.
 double bytes_on_device(const TraceEntry& call, double more_events, double table_bytes) {
   const double bytes = static_cast<double>(call.bytes);
-  return call.operation == "all_to_all_v" ? std::min(bytes * more_events, table_bytes) : bytes;
+  return is_all_to_all(call.operation) ? std::min(bytes * more_events, table_bytes) : bytes;
 }
 
 }  // namespace
@@ -67,9 +71,10 @@ double cluster_call_seconds(const Cluster& cluster, const std::string& operation
   if (operation == "reduce_scatter" || operation == "all_gather") {
     seconds += seconds_of(cluster.inside, local - 1, bytes * (local - 1) / local);
     seconds += seconds_of(cluster.between, nodes - 1, bytes / local * (nodes - 1) / nodes);
-  } else if (operation == "all_to_all_v") {
-    seconds += seconds_of(cluster.inside, local > 1 ? 1 : 0, bytes * (local - 1) / all);
-    seconds += seconds_of(cluster.between, nodes > 1 ? 1 : 0, bytes * (all - local) / all);
+  } else if (is_all_to_all(operation)) {
+    const int messages = operation == "all_to_all_counted" ? 2 : 1;
+    seconds += seconds_of(cluster.inside, local > 1 ? messages : 0, bytes * (local - 1) / all);
+    seconds += seconds_of(cluster.between, nodes > 1 ? messages : 0, bytes * (all - local) / all);
   } else {
     seconds += seconds_of(cluster.inside, 2 * steps_of_tree(local), 2 * bytes);
     seconds += seconds_of(cluster.between, 2 * steps_of_tree(nodes), nodes > 1 ? 2 * bytes : 0);

@@ -107,6 +107,7 @@ CallShape call_shape(const std::string& operation, double bytes, int ranks) {
   if (operation == "reduce_scatter" || operation == "all_gather")  // round a ring, piece by piece
     return {others, rest};
   if (operation == "all_to_all_v") return {1, rest};
+  if (operation == "all_to_all_counted") return {2, rest};
   if (operation == "all_reduce") {
     if (bytes <= static_cast<double>(MpiLimits().direct_bytes)) return {1, bytes * others};
     return {2 * others, 2 * rest};

@@ -80,6 +80,10 @@ void make_call(Communicator& group, const std::string& operation, Tensor& x, Ten
       const auto piece = Communicator::piece_range(x.numel(), r, group.size());
       counts.push_back(piece.end - piece.begin);
     }
+    if (operation == "all_to_all_counted") {
+      group.all_to_all_counted(x, counts);
+      return;
+    }
     // What r sends to this rank is as long as what this rank sends to itself.
     const std::vector<std::int64_t> mine(group.size(), counts[group.rank()]);
     Tensor received = y.flat_range(0, group.size() * counts[group.rank()]);

@@ -382,6 +382,39 @@ void check_reads_what_compute_wrote_before_the_call(Communicator& ranks) {
   ASSERT_EQ(seen, ranks.size());
 }
 
+// Rank r sends (r + 2 q) % 4 * scale elements to rank q, who does not know it. Several at once.
+void check_all_to_all_counted(Communicator& ranks) {
+  const std::int64_t scales[] = {0, 1, 5, 40009};
+  Arena arena;
+  std::vector<std::shared_ptr<const Communicator::Counted>> received;
+  for (const std::int64_t scale : scales) {
+    std::vector<std::int64_t> counts;
+    std::vector<std::int32_t> values;
+    for (int q = 0; q < ranks.size(); ++q) {
+      counts.push_back((ranks.rank() + 2 * q) % 4 * scale);
+      for (std::int64_t i = 0; i < counts[q]; ++i)
+        values.push_back(element<std::int32_t>(ranks.rank() * 8 + q, i));
+    }
+    Tensor sent(arena, DType::i32, {static_cast<std::int64_t>(values.size())}, Tag::workspace);
+    std::ranges::copy(values, sent.data<std::int32_t>());
+    received.push_back(ranks.all_to_all_counted(sent, counts));
+  }
+  ranks.stream().synchronize();
+  for (std::size_t s = 0; s < received.size(); ++s) {
+    std::vector<std::int64_t> counts;
+    std::vector<std::int32_t> expected;
+    for (int r = 0; r < ranks.size(); ++r) {
+      counts.push_back((r + 2 * ranks.rank()) % 4 * scales[s]);
+      for (std::int64_t i = 0; i < counts[r]; ++i)
+        expected.push_back(element<std::int32_t>(r * 8 + ranks.rank(), i));
+    }
+    ASSERT_EQ(received[s]->counts, counts);
+    ASSERT_TRUE(std::ranges::equal(received[s]->pieces.span<std::int32_t>(), expected));
+  }
+  Tensor x(arena, DType::i32, {4}, Tag::workspace);
+  EXPECT_THROW(ranks.all_to_all_counted(x, std::vector<std::int64_t>(ranks.size(), 0)), Error);
+}
+
 void check_values(Communicator& ranks) {
   const std::int64_t last = ranks.size() - 1;
   const std::int64_t big = std::int64_t{1} << 60;  // lost in a double

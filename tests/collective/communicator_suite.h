@@ -36,6 +36,7 @@ void check_split_shared(SuiteRanks& ranks);
 void check_log_and_clock(SuiteRanks& ranks);
 void check_bad_arguments_throw_one_line_and_nothing_is_sent(SuiteRanks& ranks);
 void check_reads_what_compute_wrote_before_the_call(Communicator& ranks);
+void check_all_to_all_counted(Communicator& ranks);
 void check_values(Communicator& ranks);
 void check_texts(Communicator& ranks);
 
@@ -104,6 +105,9 @@ TYPED_TEST_P(HostCommunicatorSuite, ReadsWhatComputeWroteBeforeTheCall) {
   TypeParam::run(
       [](SuiteRanks ranks) { check_reads_what_compute_wrote_before_the_call(ranks.comm); });
 }
+TYPED_TEST_P(HostCommunicatorSuite, AllToAllCounted) {
+  TypeParam::run([](SuiteRanks ranks) { check_all_to_all_counted(ranks.comm); });
+}
 TYPED_TEST_P(HostCommunicatorSuite, Values) {
   TypeParam::run([](SuiteRanks ranks) { check_values(ranks.comm); });
 }
@@ -111,7 +115,7 @@ TYPED_TEST_P(HostCommunicatorSuite, Texts) {
   TypeParam::run([](SuiteRanks ranks) { check_texts(ranks.comm); });
 }
 
-REGISTER_TYPED_TEST_SUITE_P(HostCommunicatorSuite, ReadsWhatComputeWroteBeforeTheCall, Values,
-                            Texts);
+REGISTER_TYPED_TEST_SUITE_P(HostCommunicatorSuite, ReadsWhatComputeWroteBeforeTheCall,
+                            AllToAllCounted, Values, Texts);
 
 }  // namespace seqrank

@@ -41,6 +41,9 @@ TEST(CallShape, FollowsTheAlgorithms) {
   const CallShape rows = call_shape("all_to_all_v", 4 * kMegabyte, 4);
   EXPECT_EQ(rows.messages, 1);
   EXPECT_DOUBLE_EQ(rows.moved_bytes, 3 * kMegabyte);
+  const CallShape ids = call_shape("all_to_all_counted", 4 * kMegabyte, 4);
+  EXPECT_EQ(ids.messages, 2);
+  EXPECT_DOUBLE_EQ(ids.moved_bytes, 3 * kMegabyte);
   EXPECT_EQ(call_shape("all_reduce", 24, 1).messages, 0);
 }
 
@@ -186,6 +189,8 @@ TEST(ClusterCall, GoesRoundTheNodeAndThenBetweenNodes) {
   EXPECT_NEAR(cluster_call_seconds(cluster, "all_reduce", 24, 32), 5e-6 + 6e-6 + 4 * 10e-6, 1e-8);
   EXPECT_NEAR(cluster_call_seconds(cluster, "all_to_all_v", 32e9, 32),
               5e-6 + 1e-6 + 7e9 / 50e9 + 10e-6 + 24e9 / 10e9, 1e-9);
+  EXPECT_NEAR(cluster_call_seconds(cluster, "all_to_all_counted", 32e9, 32),
+              5e-6 + 2e-6 + 7e9 / 50e9 + 20e-6 + 24e9 / 10e9, 1e-9);
 }
 
 TEST(Forecast, StretchesTheRecordedStepToTheDevice) {
