@@ -41,6 +41,7 @@ struct TrainLoader::Impl {
   }
   Batch make(std::int64_t step) const;
   void run();
+  void wait_for_batch(std::unique_lock<std::mutex>& lock);
 
   const Dataset& dataset;
   Arena& arena;
@@ -118,6 +119,15 @@ void TrainLoader::Impl::run() {
   }
 }
 
+void TrainLoader::Impl::wait_for_batch(std::unique_lock<std::mutex>& lock) {
+  if (ready.empty() && !failure) {
+    const auto start = std::chrono::steady_clock::now();
+    changed.wait(lock, [this] { return !ready.empty() || failure; });
+    wait_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  if (ready.empty()) std::rethrow_exception(failure);
+}
+
 TrainLoader::TrainLoader(const Dataset& dataset, Arena& arena, const LoaderOptions& options) {
   SR_CHECK(options.global_batch >= 1, ErrorKind::usage, "batch is {}; it must be at least 1",
            options.global_batch);
@@ -166,18 +176,18 @@ void TrainLoader::seek(std::int64_t step) {
 
 Batch TrainLoader::next() {
   std::unique_lock lock(impl_->mutex);
-  if (impl_->ready.empty() && !impl_->failure) {
-    const auto start = std::chrono::steady_clock::now();
-    impl_->changed.wait(lock, [this] { return !impl_->ready.empty() || impl_->failure; });
-    impl_->wait_seconds +=
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
-  if (impl_->ready.empty()) std::rethrow_exception(impl_->failure);
+  impl_->wait_for_batch(lock);
   Batch batch = std::move(impl_->ready.front());
   impl_->ready.pop_front();
   lock.unlock();
   impl_->changed.notify_all();
   return batch;
+}
+
+Batch TrainLoader::peek() {
+  std::unique_lock lock(impl_->mutex);
+  impl_->wait_for_batch(lock);
+  return impl_->ready.front();
 }
 
 double TrainLoader::wait_seconds() const {

@@ -43,6 +43,8 @@ class TrainLoader {
   void seek(std::int64_t step);
   // Blocks until it is ready. Errors of the reading thread are rethrown here.
   Batch next();
+  // The batch that next() will give, likewise.
+  Batch peek();
   // This rank's reading time that next() had to wait for, in seconds, since the start.
   double wait_seconds() const;
 

@@ -7,18 +7,18 @@ namespace seqrank {
 
 using Clock = std::chrono::steady_clock;
 
-BenchRunner::BenchRunner(Context& ctx, Communicator& comm, const Dataset& dataset,
+BenchRunner::BenchRunner(Context& ctx, const Communicators& ranks, const Dataset& dataset,
                          const Options& options)
-    : ctx_(ctx), parts_(ctx, comm, dataset, options) {}
+    : ctx_(ctx), parts_(ctx, ranks, dataset, options) {}
 
 void BenchRunner::run(std::int64_t steps, MeasuredSteps& measured) {
   const double waited = ctx_.compute().waited_seconds();
   for (std::int64_t i = 0; i < steps; ++i, ++step_) {
     const auto begin = Clock::now();
-    const Batch batch = parts_.loader.next();
+    const Batch batch = parts_.loader.next(), next = parts_.loader.peek();
     measured.input_seconds += seconds_between(begin, Clock::now());
     parts_.step->run(batch, step_, static_cast<float>(parts_.schedule.rate(step_)),
-                     TrainStep::Wish::go_on);
+                     TrainStep::Wish::go_on, &next);
     measured.events += batch.global_events;
     measured.own_events += static_cast<double>(batch.events);
     measured.begin.push_back(begin);

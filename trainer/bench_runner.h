@@ -23,7 +23,8 @@ struct MeasuredSteps {
 
 class BenchRunner {
  public:
-  BenchRunner(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& options);
+  BenchRunner(Context& ctx, const Communicators& ranks, const Dataset& dataset,
+              const Options& options);
 
   void warm_up(std::int64_t steps);
   // `together`: all ranks that measure at this time; they begin and end at the same moment.

@@ -5,13 +5,29 @@
 
 namespace seqrank {
 
-GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, Communicator& comm,
+namespace {
+
+// Of the tables that are looked up, which all have the items as rows; 0: there is none.
+std::int64_t table_rows(const ParameterStore& store) {
+  std::int64_t rows = 0;
+  for (const Parameter& p : store.parameters()) {
+    if (p.access == Access::whole) continue;
+    SR_ASSERT(rows == 0 || rows == p.shape[0], "{}: {} rows, another table has {}", p.name,
+              p.shape[0], rows);
+    rows = p.shape[0];
+  }
+  return rows;
+}
+
+}  // namespace
+
+GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, const Communicators& ranks,
                                    const ExchangeOptions& options)
     : ctx_(ctx),
       store_(store),
-      comm_(comm),
+      comm_(ranks.device),
       overlap_(options.overlap),
-      rows_(ctx, comm, options.overlap) {
+      rows_(ctx, ranks, table_rows(store), options.overlap) {
   const auto& parameters = store.parameters();
   bucket_of_.resize(parameters.size());
   bool full = true;  // the newest bucket takes no more
@@ -25,7 +41,8 @@ GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, Communic
     full = by_rows || 4 * (bucket.end - bucket.begin) >= options.bucket_bytes;
   }
   for (Bucket& bucket : buckets_) {
-    const auto own = Communicator::piece_range(bucket.end - bucket.begin, comm.rank(), comm.size());
+    const auto own =
+        Communicator::piece_range(bucket.end - bucket.begin, ranks.rank(), ranks.size());
     bucket.own = {bucket.begin + own.begin, bucket.begin + own.end};
     bucket.gradient = store.gradients().flat_range(bucket.begin, bucket.end);
     bucket.value = store.values().flat_range(bucket.begin, bucket.end);
@@ -33,11 +50,12 @@ GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, Communic
   store.set_before_read([this](const Parameter& p) { before_read(p); });
 }
 
-void GradientExchange::begin() {
+void GradientExchange::begin(const Tensor& id_U, const Tensor& next_id_U) {
   fill(ctx_, store_.gradients(), 0);
   for (Bucket& bucket : buckets_) bucket.pending = bucket.parameters;
   sent_ = 0;
   if (values_ == Values::at_owners) values_ = Values::wanted;
+  rows_.begin(id_U, next_id_U);
 }
 
 TapeHooks GradientExchange::hooks() {
@@ -46,6 +64,7 @@ TapeHooks GradientExchange::hooks() {
               [this](Parameter& table_VD, const Tensor& id_U) {
                 FetchedRows rows = rows_.fetch(table_VD, id_U);
                 gather_dense();
+                rows_.tell_next();
                 return rows;
               }};
 }

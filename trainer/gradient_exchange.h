@@ -34,17 +34,18 @@ class GradientExchange {
   // `store` must be allocated, with as many row_pieces as ranks, and outlive this. A bucket is
   // filled from its last parameter to its first, so that small ones join the large one declared
   // before them. What is read by rows is a bucket of its own.
-  GradientExchange(Context& ctx, ParameterStore& store, Communicator& comm,
+  GradientExchange(Context& ctx, ParameterStore& store, const Communicators& ranks,
                    const ExchangeOptions& options);
   ~GradientExchange() { store_.set_before_read({}); }
   GradientExchange(const GradientExchange&) = delete;
   GradientExchange& operator=(const GradientExchange&) = delete;
 
   // Zeroes all gradients; none is complete. From here on reading a parameter's values is allowed,
-  // and waits for those of its bucket.
-  void begin();
+  // and waits for those of its bucket. id_U, next_id_U: of the rows that this step looks up, and
+  // the next; see RowExchange::begin(). Absent: none.
+  void begin(const Tensor& id_U = {}, const Tensor& next_id_U = {});
   // For the tape of the step: complete(), and rows fetched from their owners. A look-up before all
-  // else goes before all other values, too.
+  // else goes before all other values, too; what the next step looks up is told after them.
   TapeHooks hooks();
   // Backward is done with p, but for rows. Sends its bucket when it and all buckets behind it are
   // complete.
@@ -78,7 +79,7 @@ class GradientExchange {
 
   Context& ctx_;
   ParameterStore& store_;
-  Communicator& comm_;
+  Communicator& comm_;  // of devices
   Overlap overlap_;
   RowExchange rows_;
   std::vector<Bucket> buckets_;

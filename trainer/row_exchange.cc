@@ -3,77 +3,89 @@
 #include "trainer/row_exchange.h"
 
 #include <algorithm>
-#include <numeric>
+#include <utility>
 
 #include "backend/ops/embedding.h"
 
 namespace seqrank {
 namespace {
 
-std::int64_t rows_a_rank(const Parameter& table_VD, int ranks) {
-  const std::int64_t rows = (table_VD.shape[0] + ranks - 1) / ranks;
-  SR_ASSERT(table_VD.access != Access::whole && table_VD.extent == rows * ranks * table_VD.shape[1],
-            "{}: its {} elements are not laid out as rows over {} ranks", table_VD.name,
-            table_VD.extent, ranks);
-  return rows;
-}
-
-std::int64_t sum(const std::vector<std::int64_t>& counts) {
-  return std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
-}
-
 std::vector<std::int64_t> times(std::vector<std::int64_t> counts, std::int64_t factor) {
   for (std::int64_t& count : counts) count *= factor;
   return counts;
 }
 
-}  // namespace
-
-FetchedRows RowExchange::fetch(Parameter& table_VD, const Tensor& id_U) {
-  const std::int64_t d = table_VD.shape[1];
-  const Route route = make_route(rows_a_rank(table_VD, comm_.size()), id_U);
-  Tensor row_RD = ctx_.empty(DType::f32, {route.own_id_R.dim(0), d});
-  gather_rows(ctx_, row_RD, own_rows(table_VD.local_value(), table_VD), route.own_id_R);
-  Tensor row_UD = ctx_.empty(DType::f32, {id_U.dim(0), d});
-  comm_.stream().wait(ctx_.compute().record());
-  comm_.all_to_all_v(row_UD, times(route.asked, d), row_RD, times(route.served, d));
-  ctx_.compute().wait(comm_.stream().record());
-  return {row_UD,
-          [this, &table_VD, route](const Tensor& drow_UD) { give_back(table_VD, route, drow_UD); }};
+bool same_memory(const Tensor& a, const Tensor& b) {
+  return a.raw() == b.raw();
 }
 
-RowExchange::Route RowExchange::make_route(std::int64_t own_rows, const Tensor& id_U) {
-  const int ranks = comm_.size();
-  const auto ids = id_U.span<std::int32_t>();
-  Route route{std::vector<std::int64_t>(ranks), std::vector<std::int64_t>(ranks), {}};
-  Tensor wanted_id_U =
-      ctx_.empty(DType::i32, id_U.shape());  // counted from their owner's first row
-  for (std::size_t u = 0; u < ids.size(); ++u) {
-    const std::int64_t owner = ids[u] / own_rows;
-    ++route.asked[owner];
-    wanted_id_U.data<std::int32_t>()[u] = static_cast<std::int32_t>(ids[u] - owner * own_rows);
+}  // namespace
+
+RowExchange::RowExchange(Context& ctx, const Communicators& ranks, std::int64_t rows,
+                         Overlap overlap)
+    : ctx_(ctx),
+      ranks_(ranks),
+      rows_(rows),
+      rows_a_rank_((rows + ranks.size() - 1) / ranks.size()),
+      overlap_(overlap) {}
+
+void RowExchange::begin(const Tensor& id_U, const Tensor& next_id_U) {
+  if (!id_U || rows_ == 0) {
+    now_ = next_ = {};
+    return;
   }
+  now_ = next_.served && same_memory(id_U, next_.id_U) ? std::move(next_) : tell(id_U);
+  next_ = {};
+  next_.id_U = next_id_U;
+  ctx_.compute().wait(now_.told);  // what hosts do, the host waits for
+  now_.own_id_R = now_.served->pieces;
+}
 
-  Tensor asked_P = ctx_.empty(DType::i64, {ranks}), served_P = ctx_.empty(DType::i64, {ranks});
-  std::ranges::copy(route.asked, asked_P.data<std::int64_t>());
-  const std::vector<std::int64_t> one_each(ranks, 1);
-  comm_.all_to_all_v(served_P, one_each, asked_P, one_each);
-  ctx_.compute().wait(comm_.stream().record());
-  ctx_.compute().synchronize();
-  std::ranges::copy(served_P.span<std::int64_t>(), route.served.begin());
+void RowExchange::tell_next() {
+  if (next_.id_U && !next_.served) next_ = tell(next_.id_U);
+}
 
-  route.own_id_R = ctx_.empty(DType::i32, {sum(route.served)});
-  comm_.all_to_all_v(route.own_id_R, route.served, wanted_id_U, route.asked);
-  ctx_.compute().wait(comm_.stream().record());
+RowExchange::Route RowExchange::tell(const Tensor& id_U) {
+  Route route;
+  route.id_U = id_U;
+  route.asked.resize(ranks_.size());
+  const auto ids = id_U.span<std::int32_t>();
+  // Counted from their owner's first row.
+  Tensor wanted_id_U(ctx_.arena(), DType::i32, id_U.shape(), Tag::batch);
+  for (std::size_t u = 0; u < ids.size(); ++u) {
+    const std::int64_t owner = ids[u] / rows_a_rank_;
+    ++route.asked[owner];
+    wanted_id_U.data<std::int32_t>()[u] = static_cast<std::int32_t>(ids[u] - owner * rows_a_rank_);
+  }
+  route.served = ranks_.host.all_to_all_counted(wanted_id_U, route.asked);
+  route.told = ranks_.host.stream().record();
+  if (overlap_ == Overlap::no) ctx_.compute().wait(route.told);
   return route;
+}
+
+FetchedRows RowExchange::fetch(Parameter& table_VD, const Tensor& id_U) {
+  SR_ASSERT(now_.served && now_.id_U.shape() == id_U.shape(),
+            "{}: other rows are looked up than the step began with", table_VD.name);
+  const std::int64_t d = table_VD.shape[1];
+  Tensor row_RD = ctx_.empty(DType::f32, {now_.own_id_R.dim(0), d});
+  gather_rows(ctx_, row_RD, own_rows(table_VD.local_value(), table_VD), now_.own_id_R);
+  Tensor row_UD = ctx_.empty(DType::f32, {id_U.dim(0), d});
+  Communicator& device = ranks_.device;
+  device.stream().wait(ctx_.compute().record());
+  device.all_to_all_v(row_UD, times(now_.asked, d), row_RD, times(now_.served->counts, d));
+  ctx_.compute().wait(device.stream().record());
+  return {row_UD, [this, &table_VD, route = now_](const Tensor& drow_UD) {
+            give_back(table_VD, route, drow_UD);
+          }};
 }
 
 void RowExchange::give_back(const Parameter& table_VD, const Route& route, const Tensor& drow_UD) {
   const std::int64_t d = table_VD.shape[1];
   Tensor drow_RD = ctx_.empty(DType::f32, {route.own_id_R.dim(0), d});
-  comm_.stream().wait(ctx_.compute().record());
-  comm_.all_to_all_v(drow_RD, times(route.served, d), drow_UD, times(route.asked, d));
-  if (overlap_ == Overlap::no) ctx_.compute().wait(comm_.stream().record());
+  Communicator& device = ranks_.device;
+  device.stream().wait(ctx_.compute().record());
+  device.all_to_all_v(drow_RD, times(route.served->counts, d), drow_UD, times(route.asked, d));
+  if (overlap_ == Overlap::no) ctx_.compute().wait(device.stream().record());
   arrivals_.push_back({own_rows(table_VD.gradient, table_VD), route.own_id_R, drow_RD});
 }
 
@@ -83,9 +95,12 @@ void RowExchange::add_given_back() {
 }
 
 Tensor RowExchange::own_rows(const Tensor& whole_VD, const Parameter& table_VD) const {
-  const std::int64_t rows = rows_a_rank(table_VD, comm_.size()), all = table_VD.shape[0];
-  return whole_VD.rows(std::min(comm_.rank() * rows, all),
-                       std::min((comm_.rank() + 1) * rows, all));
+  SR_ASSERT(table_VD.access != Access::whole && table_VD.shape[0] == rows_ &&
+                table_VD.extent == rows_a_rank_ * ranks_.size() * table_VD.shape[1],
+            "{}: its {} elements are not {} rows laid out over {} ranks", table_VD.name,
+            table_VD.extent, rows_, ranks_.size());
+  return whole_VD.rows(std::min(ranks_.rank() * rows_a_rank_, rows_),
+                       std::min((ranks_.rank() + 1) * rows_a_rank_, rows_));
 }
 
 }  // namespace seqrank

@@ -1,9 +1,11 @@
 // Rows of tables between the ranks that look them up and the ranks that own them: values in
 // forward, gradients in backward, each row once a rank. Every rank owns an equal piece of a table's
-// rows (ParameterStore::allocate with as many row_pieces as ranks). Knows no buckets.
+// rows (ParameterStore::allocate with as many row_pieces as ranks). Which rows a step reads is told
+// a step ahead, between hosts, so that nobody has to ask a device. Knows no buckets.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "collective/communicator.h"
@@ -17,14 +19,23 @@ enum class Overlap { yes, no };
 
 class RowExchange {
  public:
-  RowExchange(Context& ctx, Communicator& comm, Overlap overlap)
-      : ctx_(ctx), comm_(comm), overlap_(overlap) {}
+  // rows: of every table that is looked up; all have the same.
+  RowExchange(Context& ctx, const Communicators& ranks, std::int64_t rows, Overlap overlap);
   RowExchange(const RowExchange&) = delete;
   RowExchange& operator=(const RowExchange&) = delete;
 
-  // Collective, and so is giving back: all ranks make the same look-ups in the same order, also
-  // those without ids. The values are the owners'. The host waits for the number of rows that the
-  // others ask for, so that it is known in backward; a device must come to know it a step ahead.
+  // All of these are collective, also for ranks without ids; ids are distinct, rising, and host
+  // memory that is not written to again.
+  //
+  // A step begins that looks up `id_U`, given as `next_id_U` when the step before began; where that
+  // was not so, as in the first step, the ranks tell each other now, and the host waits.
+  // next_id_U: of the step after. Absent: nothing is looked up, or it is not known yet.
+  void begin(const Tensor& id_U, const Tensor& next_id_U);
+  // Tells the ranks next_id_U, once a step. Nothing waits.
+  void tell_next();
+
+  // The rows of the step's ids, which id_U holds on the device. All ranks make the same look-ups in
+  // the same order, and give back likewise. The values are the owners'.
   FetchedRows fetch(Parameter& table_VD, const Tensor& id_U);
 
   // Adds what was given back to the gradients of the rows that this rank owns: look-up by look-up,
@@ -32,11 +43,14 @@ class RowExchange {
   void add_given_back();
 
  private:
-  // Of one look-up.
+  // Of one step.
   struct Route {
-    std::vector<std::int64_t> asked;   // rows this rank looks up, by owner
-    std::vector<std::int64_t> served;  // rows of its own that it serves, by rank
-    Tensor own_id_R;                   // those it serves, counted from its first row
+    Tensor id_U;
+    std::vector<std::int64_t> asked;  // rows this rank looks up, by owner
+    // Ids of rows of its own that it serves, by rank, counted from its first row; there at `told`.
+    std::shared_ptr<const Communicator::Counted> served;
+    Event told;
+    Tensor own_id_R;  // the same, on the device
   };
   struct Arrival {
     Tensor gradient_KD;  // view: the rows this rank owns
@@ -44,14 +58,17 @@ class RowExchange {
     Tensor drow_RD;
   };
 
-  Route make_route(std::int64_t own_rows, const Tensor& id_U);
+  Route tell(const Tensor& id_U);
   void give_back(const Parameter& table_VD, const Route& route, const Tensor& drow_UD);
   // Of the table's values or gradients, the rows that this rank owns.
   Tensor own_rows(const Tensor& whole_VD, const Parameter& table_VD) const;
 
   Context& ctx_;
-  Communicator& comm_;
+  Communicators ranks_;
+  std::int64_t rows_;  // of a table
+  std::int64_t rows_a_rank_;
   Overlap overlap_;
+  Route now_, next_;  // of this step and of the one after
   std::vector<Arrival> arrivals_;
 };
 

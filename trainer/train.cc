@@ -2,6 +2,7 @@
 #include "trainer/train.h"
 
 #include <cmath>
+#include <optional>
 
 #include "trainer/training_run.h"
 
@@ -36,19 +37,19 @@ CheckpointOptions checkpoint_options(const Options& options,
 
 }  // namespace
 
-TrainingRun::TrainingRun(Context& ctx, Communicator& comm, const Dataset& dataset,
+TrainingRun::TrainingRun(Context& ctx, const Communicators& ranks, const Dataset& dataset,
                          const Options& options, const TrainObserver& observer,
                          const StopSource& stop)
     : ctx_(ctx),
-      comm_(comm),
+      comm_(ranks.host),
       options_(options),
       observer_(observer),
       stop_(stop),
       dataset_(dataset),
-      parts_(ctx, comm, dataset_, options),
+      parts_(ctx, ranks, dataset_, options),
       folder_(options.text("run")),
       faults_(fault_plan(options)),
-      checkpoints_(folder_.checkpoints(), comm,
+      checkpoints_(folder_.checkpoints(), ranks.host,
                    checkpoint_options(options, [this](const std::string& line) { tell(line); })) {
   state_.seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   state_.dataset_fingerprint = dataset_.fingerprint();
@@ -100,9 +101,12 @@ TrainOutcome TrainingRun::train_steps() {
     const Stopwatch watch;
     faults_.at("train.batch", comm_.rank());
     const Batch batch = parts_.loader.next();
+    const bool last_batch = state_.step + 1 == parts_.total_steps;
+    const auto next = last_batch ? std::nullopt : std::optional(parts_.loader.peek());
     faults_.at("train.step", comm_.rank());
     parts_.step->run(batch, state_.step, static_cast<float>(parts_.schedule.rate(state_.step)),
-                     wishes_to_stop() ? TrainStep::Wish::stop : TrainStep::Wish::go_on);
+                     wishes_to_stop() ? TrainStep::Wish::stop : TrainStep::Wish::go_on,
+                     next ? &*next : nullptr);
     ++state_.step;
     step_seconds_ += watch.seconds();
     events_ += batch.global_events;
@@ -256,9 +260,9 @@ void TrainingRun::tell(const std::string& line) const {
   if (observer_.message) observer_.message(line);
 }
 
-TrainResult train(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& options,
-                  const TrainObserver& observer, const StopSource& stop) {
-  return TrainingRun(ctx, comm, dataset, options, observer, stop).run();
+TrainResult train(Context& ctx, const Communicators& ranks, const Dataset& dataset,
+                  const Options& options, const TrainObserver& observer, const StopSource& stop) {
+  return TrainingRun(ctx, ranks, dataset, options, observer, stop).run();
 }
 
 }  // namespace seqrank

@@ -52,7 +52,7 @@ std::vector<OptionSpec> train_options();
 
 // Collective. `options` declares train_options() and the model's, and names a run folder; `dataset`
 // is the one it names. A stop ends the run resumably, with a checkpoint where time is left for one.
-TrainResult train(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& options,
-                  const TrainObserver& observer, const StopSource& stop);
+TrainResult train(Context& ctx, const Communicators& ranks, const Dataset& dataset,
+                  const Options& options, const TrainObserver& observer, const StopSource& stop);
 
 }  // namespace seqrank

@@ -27,7 +27,8 @@ TrainStep::TrainStep(Context& ctx, Communicator& comm, TrainedModel& model,
   set_loss_scale({loss_scale->first, 0});
 }
 
-void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish) {
+void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish,
+                    const Batch* next) {
   Tensor summary = summary_3_[step % kKept];
   Tensor loss_1 = summary.rows(0, 1);
   Tensor squared_norm_1 = summary.rows(1, 2);
@@ -35,7 +36,7 @@ void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish
   fill(ctx_, summary, 0);
   if (wish == Wish::stop) fill(ctx_, stop_1, 1);
 
-  exchange_.begin();  // zero gradients
+  exchange_.begin(batch.item_rows.id_U, next ? next->item_rows.id_U : Tensor());  // zero gradients
   Tape tape(ctx_, TapeMode::training, seed_, exchange_.hooks(), loss_scale_1_);
   Var loss = model_.loss(tape, batch);  // values arrive as layers read them
   copy(ctx_, loss_1, loss.value());

@@ -21,7 +21,8 @@ struct StepSummary {
 
 class TrainStep {
  public:
-  // All must outlive this; the store is allocated. clip: largest gradient norm, 0 = none.
+  // All must outlive this; the store is allocated. comm: of devices. clip: largest gradient norm,
+  // 0 = none.
   TrainStep(Context& ctx, Communicator& comm, TrainedModel& model, GradientExchange& exchange,
             ShardedAdamW& optimiser, std::uint64_t seed, float clip,
             std::optional<LossScale> loss_scale = {});
@@ -29,8 +30,11 @@ class TrainStep {
   enum class Wish { go_on, stop };
   // step counts from 0, and skipped steps count too: AdamW's bias correction takes step + 1 for the
   // number of updates, so after a skip in the first steps it corrects slightly less. rate: learning
-  // rate. wish: of this rank; see summary().stop.
-  void run(const Batch& batch, std::int64_t step, float rate, Wish wish);
+  // rate. wish: of this rank; see summary().stop. next: the batch of the step that follows, where
+  // it is known, on all ranks or on none: which of its rows each rank reads is told under this
+  // step.
+  void run(const Batch& batch, std::int64_t step, float rate, Wish wish,
+           const Batch* next = nullptr);
 
   // The summary of `step`, which is the newest or one of the two before. Blocks the host until that
   // step's numbers are there; two steps later they are, and nothing waits.

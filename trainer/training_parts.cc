@@ -6,13 +6,13 @@
 namespace seqrank {
 namespace {
 
-LoaderOptions loader_options(const Options& options, const Communicator& comm) {
+LoaderOptions loader_options(const Options& options, const Communicators& ranks) {
   LoaderOptions result;
   result.seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   result.global_batch = options.integer("train.batch");
   result.max_length = options.integer("data.max_length");
-  result.rank = comm.rank();
-  result.world = comm.size();
+  result.rank = ranks.rank();
+  result.world = ranks.size();
   return result;
 }
 
@@ -44,10 +44,10 @@ std::optional<LossScale> loss_scale_of(const Options& options) {
 
 }  // namespace
 
-TrainingParts::TrainingParts(Context& ctx, Communicator& comm, const Dataset& dataset,
+TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dataset& dataset,
                              const Options& options)
     : precision_note(ctx.set_precision(precision_of(options))),
-      loader(dataset, ctx.arena(), loader_options(options, comm)) {
+      loader(dataset, ctx.arena(), loader_options(options, ranks)) {
   total_steps = options.integer("train.steps");
   if (total_steps == 0) total_steps = options.integer("train.epochs") * loader.steps_per_epoch();
   schedule = {options.text("train.schedule") == "cosine" ? Schedule::Kind::cosine
@@ -58,9 +58,9 @@ TrainingParts::TrainingParts(Context& ctx, Communicator& comm, const Dataset& da
   model = make_model(options, dataset.items(), parameters);
   trained = dynamic_cast<TrainedModel*>(model.get());
   const auto seed = static_cast<std::uint64_t>(options.integer("train.seed"));
-  parameters.allocate(ctx, seed, comm.size());
+  parameters.allocate(ctx, seed, ranks.size());
   exchange = std::make_unique<GradientExchange>(
-      ctx, parameters, comm,
+      ctx, parameters, ranks,
       ExchangeOptions{options.integer("train.bucket_bytes"),
                       options.flag("train.overlap") ? Overlap::yes : Overlap::no});
   AdamW adamw;
@@ -68,7 +68,7 @@ TrainingParts::TrainingParts(Context& ctx, Communicator& comm, const Dataset& da
   adamw.beta2 = static_cast<float>(options.real("train.beta2"));
   optimiser = std::make_unique<ShardedAdamW>(
       ctx, parameters, *exchange, adamw, static_cast<float>(options.real("train.weight_decay")));
-  step = std::make_unique<TrainStep>(ctx, comm, *trained, *exchange, *optimiser, seed,
+  step = std::make_unique<TrainStep>(ctx, ranks.device, *trained, *exchange, *optimiser, seed,
                                      static_cast<float>(options.real("train.clip")),
                                      loss_scale_of(options));
 }

@@ -14,7 +14,8 @@ struct TrainingParts {
   // `options` declares train_options() and the model's. Throws Error(usage) for a model that is
   // counted and for a precision that the device refuses, Error(data) where there is nothing to
   // train on. Sets ctx's precision.
-  TrainingParts(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& options);
+  TrainingParts(Context& ctx, const Communicators& ranks, const Dataset& dataset,
+                const Options& options);
 
   std::string precision_note;  // one line where ctx multiplies in another precision; else ""
   TrainLoader loader;

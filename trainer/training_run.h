@@ -14,8 +14,8 @@ namespace seqrank {
 
 class TrainingRun {
  public:
-  TrainingRun(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& options,
-              const TrainObserver& observer, const StopSource& stop);
+  TrainingRun(Context& ctx, const Communicators& ranks, const Dataset& dataset,
+              const Options& options, const TrainObserver& observer, const StopSource& stop);
   TrainResult run();
 
  private:
@@ -37,7 +37,7 @@ class TrainingRun {
   void tell(const std::string& line) const;
 
   Context& ctx_;
-  Communicator& comm_;
+  Communicator& comm_;  // of hosts
   const Options& options_;
   const TrainObserver& observer_;
   const StopSource& stop_;

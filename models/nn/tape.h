@@ -54,7 +54,7 @@ struct FetchedRows {
 struct TapeHooks {
   // During backward(), once all of p's gradient is there but what look-ups add to it.
   std::function<void(Parameter&)> complete = {};
-  // In place of the rows that the table holds here. id_U: distinct, rising, readable by the host.
+  // In place of the rows that the table holds here. id_U: of the step's batch; distinct, rising.
   std::function<FetchedRows(Parameter& table_VD, const Tensor& id_U)> fetch_rows = {};
 };
 

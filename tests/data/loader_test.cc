@@ -183,7 +183,8 @@ TEST(TrainLoader, SeekRestartsExactlyAndEpochsDiffer) {
   for (const std::int64_t from : {steps - 1, std::int64_t{0}, steps / 2, std::int64_t{1}}) {
     loader.seek(from);
     for (std::int64_t step = from; step < std::min(from + 3, steps); ++step) {
-      const Batch batch = loader.next();
+      const Batch peeked = loader.peek(), batch = loader.next();
+      EXPECT_EQ(peeked.item_N.raw(), batch.item_N.raw());
       EXPECT_EQ(values<std::int32_t>(batch.item_N), items[step]);
       EXPECT_EQ(values<std::int64_t>(batch.place_B), places[step]);
     }

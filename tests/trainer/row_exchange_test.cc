@@ -16,11 +16,11 @@ namespace {
 constexpr std::int64_t kWidth = 3;
 
 // Distinct and rising, different on every rank; none on the last of several.
-std::vector<std::int32_t> ids_of(int rank, int ranks, std::int64_t rows, std::int64_t look_up) {
+std::vector<std::int32_t> ids_of(int rank, int ranks, std::int64_t rows, std::int64_t step) {
   std::set<std::int32_t> ids;
   if (ranks > 1 && rank == ranks - 1) return {};
   for (std::int64_t i = 0; i < rows; ++i)
-    if ((i * 7 + rank * 3 + look_up) % 5 < 3) ids.insert(static_cast<std::int32_t>(i));
+    if ((i * 7 + rank * 3 + step) % 5 < 3) ids.insert(static_cast<std::int32_t>(i));
   return {ids.begin(), ids.end()};
 }
 
@@ -37,7 +37,7 @@ struct Rank {
         own(rows_of(communicator.rank(), communicator.size(), rows)),
         table(store.declare("table", {rows, kWidth}, {Initialiser::Kind::uniform, 1}, Decay::yes,
                             Access::rows)),
-        exchange(ctx, communicator, Overlap::yes) {
+        exchange(ctx, communicator, rows, Overlap::yes) {
     store.allocate(ctx, 1, comm.size());
     for (float v : table.value().span<float>()) truth.push_back(v);
     for (std::int64_t i = 0; i < rows * kWidth; ++i)
@@ -67,6 +67,7 @@ struct Rank {
 
 class RowExchangeOn : public testing::TestWithParam<std::pair<int, std::int64_t>> {};
 
+// Three steps of two look-ups each; in the last, nobody knows what comes.
 TEST_P(RowExchangeOn, ValuesAreTheOwnersAndGradientsAddUpThere) {
   const auto [ranks, rows] = GetParam();
   with_ranks(ranks, [&, rows = rows](Communicator& comm) {
@@ -75,34 +76,42 @@ TEST_P(RowExchangeOn, ValuesAreTheOwnersAndGradientsAddUpThere) {
       return static_cast<double>((of + 1) * 100 + look_up * 10 + row % 7);
     };
     std::vector<double> expected(rows * kWidth, 0.0);
-    std::vector<FetchedRows> fetched;
-    for (std::int64_t look_up : {0, 1}) {
-      const auto ids = ids_of(comm.rank(), comm.size(), rows, look_up);
-      fetched.push_back(rank.exchange.fetch(rank.table, tensor_of(rank.ctx, ids)));
-      const auto row_UD = get_values(fetched.back().row_UD);
-      ASSERT_EQ(row_UD.size(), ids.size() * kWidth);
-      for (std::size_t i = 0; i < row_UD.size(); ++i)
-        EXPECT_EQ(row_UD[i], rank.truth[ids[i / kWidth] * kWidth + i % kWidth]);
-      for (int of = 0; of < comm.size(); ++of)
-        for (std::int32_t id : ids_of(of, comm.size(), rows, look_up))
-          if (rank.own.begin <= id && id < rank.own.end)
-            for (std::int64_t d = 0; d < kWidth; ++d)
-              expected[id * kWidth + d] += amount(of, look_up, id) + static_cast<double>(d);
+    std::vector<Tensor> id_U;
+    for (std::int64_t step : {0, 1, 2})
+      id_U.push_back(tensor_of(rank.ctx, ids_of(comm.rank(), comm.size(), rows, step)));
+    id_U.emplace_back();
+    for (std::int64_t step : {0, 1, 2}) {
+      const auto ids = ids_of(comm.rank(), comm.size(), rows, step);
+      rank.exchange.begin(id_U[step], id_U[step + 1]);
+      std::vector<FetchedRows> fetched;
+      for (std::int64_t look_up : {0, 1}) {
+        fetched.push_back(rank.exchange.fetch(rank.table, id_U[step]));
+        rank.exchange.tell_next();
+        const auto row_UD = get_values(fetched.back().row_UD);
+        ASSERT_EQ(row_UD.size(), ids.size() * kWidth);
+        for (std::size_t i = 0; i < row_UD.size(); ++i)
+          EXPECT_EQ(row_UD[i], rank.truth[ids[i / kWidth] * kWidth + i % kWidth]);
+        for (int of = 0; of < comm.size(); ++of)
+          for (std::int32_t id : ids_of(of, comm.size(), rows, step))
+            if (rank.own.begin <= id && id < rank.own.end)
+              for (std::int64_t d = 0; d < kWidth; ++d)
+                expected[id * kWidth + d] += amount(of, look_up, id) + static_cast<double>(d);
+      }
+      for (std::int64_t look_up : {1, 0}) {  // as backward does
+        Tensor drow_UD =
+            rank.ctx.empty(DType::f32, {static_cast<std::int64_t>(ids.size()), kWidth});
+        std::vector<double> values;
+        for (std::int32_t id : ids)
+          for (std::int64_t d = 0; d < kWidth; ++d)
+            values.push_back(amount(comm.rank(), look_up, id) + static_cast<double>(d));
+        set_values(drow_UD, values);
+        fetched[look_up].give_back(drow_UD);
+      }
+      rank.finish();
+      EXPECT_EQ(get_values(rank.table.gradient), expected);
+      rank.finish();  // what was given back is added once
+      EXPECT_EQ(get_values(rank.table.gradient), expected);
     }
-    for (std::int64_t look_up : {1, 0}) {  // as backward does
-      const auto ids = ids_of(comm.rank(), comm.size(), rows, look_up);
-      Tensor drow_UD = rank.ctx.empty(DType::f32, {static_cast<std::int64_t>(ids.size()), kWidth});
-      std::vector<double> values;
-      for (std::int32_t id : ids)
-        for (std::int64_t d = 0; d < kWidth; ++d)
-          values.push_back(amount(comm.rank(), look_up, id) + static_cast<double>(d));
-      set_values(drow_UD, values);
-      fetched[look_up].give_back(drow_UD);
-    }
-    rank.finish();
-    EXPECT_EQ(get_values(rank.table.gradient), expected);
-    rank.finish();  // what was given back is added once
-    EXPECT_EQ(get_values(rank.table.gradient), expected);
   });
 }
 
@@ -111,11 +120,68 @@ INSTANTIATE_TEST_SUITE_P(RanksAndRows, RowExchangeOn,
                                          std::pair(3, 11), std::pair(4, 101), std::pair(4, 2),
                                          std::pair(4, 1), std::pair(4, 5)));
 
+// The calls of the last of some steps, in which the ids of `next` are known to all.
+std::vector<std::string> calls_of_last(Communicator& comm, bool told_ahead) {
+  Rank rank(comm, 10);
+  const Tensor id_U[] = {tensor_of(rank.ctx, {0, 5}), tensor_of(rank.ctx, {1, 4, 9})};
+  std::vector<CallTiming> calls;
+  for (int step : {0, 1, 2}) {
+    comm.stream().synchronize();
+    calls.clear();
+    comm.set_log(&calls);
+    rank.exchange.begin(id_U[step % 2], told_ahead ? id_U[(step + 1) % 2] : Tensor());
+    const FetchedRows rows = rank.exchange.fetch(rank.table, id_U[step % 2]);
+    rank.exchange.tell_next();
+    rows.give_back(rows.row_UD);
+    rank.finish();
+  }
+  comm.stream().synchronize();
+  comm.set_log(nullptr);
+  std::vector<std::string> names;
+  for (const CallTiming& call : calls) names.push_back(call.operation);
+  return names;
+}
+
+TEST(RowExchange, AStepThatWasToldOfAheadOpensWithTheRows) {
+  with_ranks(2, [](Communicator& comm) {
+    using Names = std::vector<std::string>;
+    EXPECT_EQ(calls_of_last(comm, true),
+              (Names{"all_to_all_v", "all_to_all_counted", "all_to_all_v"}));
+    EXPECT_EQ(calls_of_last(comm, false),
+              (Names{"all_to_all_counted", "all_to_all_v", "all_to_all_v"}));
+  });
+}
+
+// As after seek(): what was told is forgotten, on all ranks alike.
+TEST(RowExchange, OtherIdsThanToldAheadAreToldAnew) {
+  with_ranks(3, [](Communicator& comm) {
+    Rank rank(comm, 6);
+    const Tensor first = tensor_of(rank.ctx, {0, 5}), told = tensor_of(rank.ctx, {1, 2});
+    const Tensor other = tensor_of(rank.ctx, {3, 4});
+    rank.exchange.begin(first, told);
+    rank.exchange.tell_next();
+    rank.exchange.begin(other, {});
+    const auto row_UD = get_values(rank.exchange.fetch(rank.table, other).row_UD);
+    EXPECT_TRUE(std::equal(row_UD.begin(), row_UD.end(), rank.truth.begin() + 3 * kWidth));
+  });
+}
+
+TEST(RowExchangeDeath, RowsThatTheStepDidNotBeginWith) {
+  const auto comm = make_null_communicator();
+  Rank rank(*comm, 6);
+  const Tensor id_U = tensor_of(rank.ctx, {0, 5});
+  EXPECT_DEATH(rank.exchange.fetch(rank.table, id_U), "other rows are looked up");
+  rank.exchange.begin(id_U, {});
+  EXPECT_DEATH(rank.exchange.fetch(rank.table, tensor_of(rank.ctx, {5})), "other rows");
+}
+
 // 1e8 - 1e8 + 1 is 1 in this order and 0 in others.
 TEST(RowExchange, AddsInTheOrderOfTheRanks) {
   with_ranks(3, [](Communicator& comm) {
     Rank rank(comm, 4);
-    const auto fetched = rank.exchange.fetch(rank.table, tensor_of(rank.ctx, {2}));
+    const Tensor id_U = tensor_of(rank.ctx, {2});
+    rank.exchange.begin(id_U, {});
+    const auto fetched = rank.exchange.fetch(rank.table, id_U);
     const double of_rank[] = {1e8, -1e8, 1};
     Tensor drow_UD = rank.ctx.empty(DType::f32, {1, kWidth});
     set_values(drow_UD, std::vector<double>(kWidth, of_rank[comm.rank()]));

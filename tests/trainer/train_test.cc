@@ -66,6 +66,26 @@ TEST_F(Train, WithAndWithoutOverlapTheSameBits) {
   EXPECT_EQ(losses("yes"), losses("no"));
 }
 
+TEST_F(Train, KnowingTheNextBatchChangesNoBits) {
+  const Options given = options("next", {});
+  const Dataset dataset = Dataset::open(data_);
+  with_ranks(3, [&](Communicator& comm) {
+    std::vector<float> values[2];
+    for (const bool known : {false, true}) {
+      Context ctx(Device::cpu, 1);
+      TrainingParts parts(ctx, comm, dataset, given);
+      for (std::int64_t step = 0; step < 20; ++step) {
+        const Batch batch = parts.loader.next(), next = parts.loader.peek();
+        parts.step->run(batch, step, 1e-2f, TrainStep::Wish::go_on, known ? &next : nullptr);
+      }
+      parts.exchange->settle();
+      const auto all = parts.parameters.values().span<float>();
+      values[known].assign(all.begin(), all.end());
+    }
+    EXPECT_TRUE(same_bits(values[0], values[1]));
+  });
+}
+
 TEST_F(Train, ResumesOnAnotherNumberOfRanks) {
   run(1, "whole", {{"train.steps", "60"}});
   run(7, "parts", {{"train.steps", "60"}, {"train.stop_at_step", "30"}});
@@ -220,7 +240,7 @@ TEST_F(Train, SteadyStateAllocatesNothing) {
     std::deque<Batch> batches;
     for (std::int64_t s = from; s < 60; ++s) {
       while (batches.size() <= ahead) batches.push_back(parts.loader.next());
-      parts.step->run(batches.front(), s, 1e-3f, TrainStep::Wish::go_on);
+      parts.step->run(batches.front(), s, 1e-3f, TrainStep::Wish::go_on, &batches[1]);
       batches.pop_front();
     }
   };
@@ -228,7 +248,7 @@ TEST_F(Train, SteadyStateAllocatesNothing) {
   parts.loader.seek(0);
   parts.loader.next();  // the thread is done with what it was making
   const std::int64_t before = ctx.arena().device_allocations();
-  steps(1, 0);
+  steps(1, 1);
   EXPECT_EQ(ctx.arena().device_allocations(), before);
 }
 
