@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "backend/ops/embedding.h"
+#include "backend/transfer.h"
 
 namespace seqrank {
 namespace {
@@ -38,7 +39,10 @@ void RowExchange::begin(const Tensor& id_U, const Tensor& next_id_U) {
   next_ = {};
   next_.id_U = next_id_U;
   ctx_.compute().wait(now_.told);  // what hosts do, the host waits for
-  now_.own_id_R = now_.served->pieces;
+  const Tensor& came_R = now_.served->pieces;
+  Tensor pinned_R(ctx_.host_arena(), DType::i32, came_R.shape(), Tag::batch);
+  std::ranges::copy(came_R.span<std::int32_t>(), pinned_R.data<std::int32_t>());
+  now_.own_id_R = to_device(ctx_, pinned_R);
 }
 
 void RowExchange::tell_next() {
@@ -51,7 +55,7 @@ RowExchange::Route RowExchange::tell(const Tensor& id_U) {
   route.asked.resize(ranks_.size());
   const auto ids = id_U.span<std::int32_t>();
   // Counted from their owner's first row.
-  Tensor wanted_id_U(ctx_.arena(), DType::i32, id_U.shape(), Tag::batch);
+  Tensor wanted_id_U(ctx_.host_arena(), DType::i32, id_U.shape(), Tag::batch);
   for (std::size_t u = 0; u < ids.size(); ++u) {
     const std::int64_t owner = ids[u] / rows_a_rank_;
     ++route.asked[owner];
@@ -86,7 +90,7 @@ void RowExchange::give_back(const Parameter& table_VD, const Route& route, const
   device.stream().wait(ctx_.compute().record());
   device.all_to_all_v(drow_RD, times(route.served->counts, d), drow_UD, times(route.asked, d));
   if (overlap_ == Overlap::no) ctx_.compute().wait(device.stream().record());
-  arrivals_.push_back({own_rows(table_VD.gradient, table_VD), route.own_id_R, drow_RD});
+  arrivals_.push_back({own_rows(table_VD.gradient, table_VD), route.own_id_R, drow_RD, drow_UD});
 }
 
 void RowExchange::add_given_back() {

@@ -56,6 +56,7 @@ class RowExchange {
     Tensor gradient_KD;  // view: the rows this rank owns
     Tensor own_id_R;
     Tensor drow_RD;
+    Tensor drow_UD;  // sent: not to be given to others before the compute stream has waited
   };
 
   Route tell(const Tensor& id_U);
