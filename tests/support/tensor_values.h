@@ -1,4 +1,5 @@
-// Copies between a tensor and doubles, for tests: of type f32, f64, i32 and i64. Not for speed.
+// Copies between a tensor and doubles, for tests: of type f32, f64, bf16, f16, i32 and i64. Not for
+// speed.
 #pragma once
 
 #include <vector>
