@@ -55,7 +55,8 @@ void expect_values(const char* op, const Tensor& q_NHK, const Tensor& k_NHK, con
                    const Tensor& o_NHK, const Tensor& lse_NH) {
   expect_rank(op, "q_NHK", q_NHK, 3);
   const DType type = q_NHK.dtype();
-  SR_ASSERT(type == DType::f32 || type == DType::bf16, "{}: q_NHK is {}", op, dtype_name(type));
+  SR_ASSERT(type == DType::f32 || type == DType::bf16 || type == DType::f16, "{}: q_NHK is {}", op,
+            dtype_name(type));
   expect(op, "k_NHK", k_NHK, type, q_NHK.shape());
   expect(op, "v_NHK", v_NHK, type, q_NHK.shape());
   expect(op, "o_NHK", o_NHK, type, q_NHK.shape());

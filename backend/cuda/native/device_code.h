@@ -48,6 +48,13 @@ __device__ __forceinline__ void load_matrix_x4_transposed(std::uint32_t (&r)[4],
                : "memory");
 }
 
+// 2^x to about 2 units in the last place; results below FLT_MIN are 0.
+__device__ __forceinline__ float exp2_fast(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 // d += a b for a 16x16 and b 16x8 tile, fp32 sums; the layouts are those of mma.m16n8k16.
 __device__ __forceinline__ void mma_16816(float (&d)[4], const std::uint32_t (&a)[4],
                                           const std::uint32_t (&b)[2], __nv_bfloat16) {

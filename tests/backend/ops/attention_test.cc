@@ -240,6 +240,62 @@ SEQRANK_OP_TEST(MultiHeadAttention, ExtremeScores) {
   }
 }
 
+// Products in 16 bits, of operands of f32 and of that type. The tolerance is about four roundings
+// of the type, since a result sums over probabilities that were rounded as well.
+struct Kind {
+  Precision precision;
+  DType type;
+  double tolerance;
+};
+constexpr Kind kKinds[] = {{Precision::bf16, DType::bf16, 3e-2},
+                           {Precision::fp16, DType::f16, 4e-3}};
+
+// With operands of `type`, made of the case's and copied back.
+void run_as(Context& ctx, Tensors& t, const Sizes& sizes, DType type) {
+  Tensors narrow = t;
+  for (const char* name : {"q", "k", "v", "do", "o", "dq", "dk", "dv"}) {
+    Tensor tensor = ctx.empty(type, t[name].shape());
+    set_values(ctx, tensor, get_values(ctx, t[name]));
+    narrow.set(name, tensor);
+  }
+  run_both(ctx, narrow, sizes);
+  for (const char* name : {"o", "dq", "dk", "dv"})
+    set_values(ctx, t[name], get_values(ctx, narrow[name]));
+}
+
+void check_kinds(Device device, const Sizes& sizes) {
+  for (const Kind& kind : kKinds) {
+    if (device == Device::cpu && kind.precision == Precision::fp16) continue;  // refused there
+    OpCase c = make_case(device, sizes);
+    c.run("of f32", [=](Context& ctx, Tensors& t) {
+      const std::string note = ctx.set_precision(kind.precision);
+      run_both(ctx, t, sizes);
+    });
+    if (device == Device::cuda)
+      c.run("of 16 bits", [=](Context& ctx, Tensors& t) { run_as(ctx, t, sizes, kind.type); });
+    c.tolerance(kind.tolerance).check();
+  }
+}
+
+// Sequences so short that half a tile holds one, and around the edges of tiles.
+SEQRANK_OP_TEST(MultiHeadAttention, SixteenBits) {
+  for (AttentionMask mask : kMasks) {
+    for (std::int64_t width : {8, 32, 64, 128})
+      check_kinds(device, {Packing({3, 0, 1, 37, 19}), 1, width, mask});
+    for (std::int64_t width : {16, 24, 64, 72})
+      check_kinds(device, {Packing({65, 0, 100}), 1, width, mask});
+  }
+}
+
+SEQRANK_OP_TEST(MultiHeadAttention, SixteenBitsWithEverything) {
+  for (std::int64_t width : {16, 64})
+    for (AttentionMask mask : kMasks)
+      check_kinds(device, {Packing({3, 0, 66}), 2, width, mask, 15, 20, kDropout});
+  for (std::int64_t width : {32, 128})
+    check_kinds(device, {Packing({33, 2}), 1, width, AttentionMask::causal, 3, 20, kDropout});
+  for (AttentionMask mask : kMasks) check_kinds(device, {Packing({70, 5}), 1, 8, mask, 101, 0});
+}
+
 // The tables' gradients are sums over sequences, which threads share out.
 TEST(MultiHeadAttention, SameBitsAtAnyNumberOfThreads) {
 #ifdef __SANITIZE_THREAD__

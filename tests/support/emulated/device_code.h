@@ -10,6 +10,7 @@
 #include <cuda_fp16.h>
 #include <vector_functions.h>  // make_float4, ...
 
+#include <cmath>
 #include <cstdint>
 
 #include "tests/support/emulated/ptx.h"
@@ -61,6 +62,10 @@ inline void load_matrix_x4(std::uint32_t (&r)[4], const void* shared,
 inline void load_matrix_x4_transposed(std::uint32_t (&r)[4], const void* shared,
                                       simt::Place place = simt::Place::current()) {
   simt::load_matrix_x4(r, shared, true, place);
+}
+
+inline float exp2_fast(float x) {
+  return std::exp2(x);
 }
 
 inline void mma_16816(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
