@@ -90,11 +90,19 @@ void RowExchange::give_back(const Parameter& table_VD, const Route& route, const
   device.stream().wait(ctx_.compute().record());
   device.all_to_all_v(drow_RD, times(route.served->counts, d), drow_UD, times(route.asked, d));
   if (overlap_ == Overlap::no) ctx_.compute().wait(device.stream().record());
-  arrivals_.push_back({own_rows(table_VD.gradient, table_VD), route.own_id_R, drow_RD, drow_UD});
+  arrivals_.push_back({own_rows(table_VD.gradient, table_VD), route.served->counts, route.own_id_R,
+                       drow_RD, drow_UD});
 }
 
 void RowExchange::add_given_back() {
-  for (Arrival& a : arrivals_) scatter_add_rows(ctx_, a.gradient_KD, a.own_id_R, a.drow_RD);
+  for (Arrival& a : arrivals_) {
+    std::int64_t begin = 0;
+    for (std::int64_t rows : a.served) {
+      scatter_add_rows(ctx_, a.gradient_KD, a.own_id_R.rows(begin, begin + rows),
+                       a.drow_RD.rows(begin, begin + rows));
+      begin += rows;
+    }
+  }
   arrivals_.clear();
 }
 

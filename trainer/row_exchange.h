@@ -53,8 +53,9 @@ class RowExchange {
     Tensor own_id_R;  // the same, on the device
   };
   struct Arrival {
-    Tensor gradient_KD;  // view: the rows this rank owns
-    Tensor own_id_R;
+    Tensor gradient_KD;                // view: the rows this rank owns
+    std::vector<std::int64_t> served;  // rows, by the rank that gives them back
+    Tensor own_id_R;                   // of each rank distinct
     Tensor drow_RD;
     Tensor drow_UD;  // sent: not to be given to others before the compute stream has waited
   };

@@ -1,5 +1,4 @@
-// Rows copied by id, and rows added back by id.
-#include <algorithm>
+// Rows copied by id, and rows added by distinct ids.
 #include <cstring>
 
 #include "backend/cpu/kernels.h"
@@ -22,25 +21,18 @@ void gather_rows(Context& ctx, Tensor& y_ND, const Tensor& table_VD, const Tenso
   });
 }
 
-// Each part owns the ids of one residue and goes through all events in order: no two threads write
-// one row, and the order of the additions to a row never changes. Residues, not ranges, because
-// ids are numbered by falling frequency.
 void scatter_add_rows(Context& ctx, Tensor& table_VD, const Tensor& id_N, const Tensor& y_ND) {
-  const std::int64_t n_events = id_N.dim(0), d = table_VD.dim(1);
+  const std::int64_t d = table_VD.dim(1);
+  if (d == 0) return;
   float* table = table_VD.data<float>();
   const float* y = y_ND.data<float>();
   const std::int32_t* id = id_N.data<std::int32_t>();
-  const std::int64_t parts =
-      std::clamp<std::int64_t>(n_events * d / kGrain, 1, std::max(1, ctx.threads()));
-  parallel_for(ctx, parts, 1, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t part = first; part < last; ++part) {
-      for (std::int64_t n = 0; n < n_events; ++n) {
-        if (parts > 1 && id[n] % parts != part) continue;
-        float* row = table + id[n] * d;
-        const float* added = y + n * d;
+  parallel_for(ctx, id_N.dim(0), kGrain / d + 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) {
+      float* row = table + id[n] * d;
+      const float* added = y + n * d;
 #pragma GCC ivdep
-        for (std::int64_t j = 0; j < d; ++j) row[j] += added[j];
-      }
+      for (std::int64_t j = 0; j < d; ++j) row[j] += added[j];
     }
   });
 }
