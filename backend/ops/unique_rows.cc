@@ -48,6 +48,7 @@ void sum_rows(Context& ctx, Tensor& sum_UD, const Tensor& x_ND, const UniqueRows
   const std::int64_t n = x_ND.dim(0), d = x_ND.dim(1), u = rows.id_U.dim(0);
   expect(op, "x_ND", x_ND, DType::f32, {n, d});
   expect(op, "sum_UD", sum_UD, DType::f32, {u, d});
+  expect(op, "place_N", rows.place_N, DType::i32, {n});
   expect(op, "order_N", rows.order_N, DType::i32, {n});
   expect(op, "offset_U1", rows.offset_U1, DType::i32, {u + 1});
   SR_DISPATCH(ctx, sum_rows, sum_UD, x_ND, rows);

@@ -22,8 +22,8 @@ struct UniqueRows {
 // that depends on it ever has to be asked of a device.
 UniqueRows unique_rows(Arena& arena, std::span<const std::int32_t> id_N);
 
-// sum_UD[u] = sum of x_ND[n] over the events n of row u, in rising n: the same bits whatever the
-// thread count. Written.
+// sum_UD[u] = sum of x_ND[n] over the events n of row u; written. In rising n on a CPU; on a GPU in
+// another order, which also depends on `rows` alone: the same bits in every run.
 void sum_rows(Context& ctx, Tensor& sum_UD, const Tensor& x_ND, const UniqueRows& rows);
 
 }  // namespace seqrank

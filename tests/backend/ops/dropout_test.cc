@@ -83,12 +83,12 @@ SEQRANK_OP_TEST(Dropout, DropsTheShareAskedFor) {
   Context ctx(device, 1);
   Tensor x = ctx.empty(DType::f32, {n, d}), place = ctx.empty(DType::i64, {1});
   Tensor offset = ctx.empty(DType::i32, {2});
-  set_values(x, std::vector<double>(n * d, 1.0));
-  set_values(place, {12});
-  set_values(offset, {0, static_cast<double>(n)});
+  set_values(ctx, x, std::vector<double>(n * d, 1.0));
+  set_values(ctx, place, {12});
+  set_values(ctx, offset, {0, static_cast<double>(n)});
   dropout(ctx, x, x, {kSeed, 1, 0.2f}, place, offset);
   std::int64_t dropped = 0;
-  for (double value : get_values(x)) dropped += value == 0;
+  for (double value : get_values(ctx, x)) dropped += value == 0;
   // Five standard deviations of a fair draw.
   EXPECT_NEAR(static_cast<double>(dropped) / (n * d), 0.2, 5 * std::sqrt(0.2 * 0.8 / (n * d)));
 }

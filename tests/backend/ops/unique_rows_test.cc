@@ -4,7 +4,9 @@
 
 #include <gmock/gmock.h>
 
+#include "backend/ops/activation.h"
 #include "backend/ops/embedding.h"
+#include "backend/transfer.h"
 #include "tests/support/op_case.h"
 
 namespace seqrank {
@@ -42,8 +44,16 @@ TEST(UniqueRows, SumsInRisingOrderOfEvents) {
   EXPECT_THAT(get_values(sum_UD), ElementsAreArray({3.0, 1.0}));
 }
 
-constexpr std::int64_t kSizes[][3] = {{1, 1, 1}, {7, 3, 5}, {2000, 11, 33},
-                                      {0, 4, 3}, {6, 5, 0}, {5000, 3, 16}};
+UniqueRows rows_of(Context& ctx, const Tensor& host_id_N) {
+  const UniqueRows host = unique_rows(ctx.host_arena(), host_id_N.span<std::int32_t>());
+  return {to_device(ctx, host.id_U), to_device(ctx, host.place_N), to_device(ctx, host.order_N),
+          to_device(ctx, host.offset_U1)};
+}
+
+// 5000 of 3: a row has more events than what one thread adds up; 16 and 17 of one are its edge.
+constexpr std::int64_t kSizes[][3] = {{1, 1, 1},  {7, 3, 5},  {2000, 11, 33},
+                                      {0, 4, 3},  {6, 5, 0},  {5000, 3, 16},
+                                      {16, 1, 3}, {17, 1, 3}, {33, 2, 1}};
 
 SEQRANK_OP_TEST(UniqueRows, MatchesReference) {
   for (const auto& size : kSizes) {
@@ -65,13 +75,13 @@ SEQRANK_OP_TEST(UniqueRows, MatchesReference) {
           drow[static_cast<std::int64_t>(id[i]) * d + j] += dy[i * d + j];
     });
     c.run("gathered by place, summed by row", [=](Context& ctx, Tensors& t) {
-      const UniqueRows rows = unique_rows(ctx.arena(), t["id"].span<std::int32_t>());
+      const UniqueRows rows = rows_of(ctx, to_host(ctx, t["id"]));
       const std::int64_t u = rows.id_U.dim(0);
       Tensor row_UD = ctx.empty(DType::f32, {u, d}), drow_UD = ctx.empty(DType::f32, {u, d});
       gather_rows(ctx, row_UD, t["row"], rows.id_U);
       gather_rows(ctx, t["y"], row_UD, rows.place_N);
       sum_rows(ctx, drow_UD, t["dy"], rows);
-      set_values(t["drow"], std::vector<double>(below * d, 0.0));
+      fill(ctx, t["drow"], 0);
       scatter_add_rows(ctx, t["drow"], rows.id_U, drow_UD);
     });
     c.check();
