@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "backend/ops/activation.h"
 #include "tests/support/op_case.h"
 
 namespace seqrank {
@@ -42,17 +43,17 @@ SEQRANK_OP_TEST(L2Normalise, MatchesReference) {
   }
 }
 
-TEST(L2Normalise, ZeroRowStaysZeroAndHasNoGradient) {
-  Context ctx(Device::cpu, 1);
+SEQRANK_OP_TEST(L2Normalise, ZeroRowStaysZeroAndHasNoGradient) {
+  Context ctx(device, 1);
   Tensor x = ctx.empty(DType::f32, {1, 4}), y = ctx.empty(DType::f32, {1, 4});
   Tensor norm = ctx.empty(DType::f32, {1});
-  for (float& value : x.span<float>()) value = 0;
+  fill(ctx, x, 0);
   l2_normalise(ctx, y, norm, x);
-  for (float value : y.span<float>()) EXPECT_EQ(value, 0.0f);
+  EXPECT_EQ(get_values(ctx, y), std::vector<double>(4));
   Tensor dx = ctx.empty(DType::f32, {1, 4}), dy = ctx.empty(DType::f32, {1, 4});
-  for (float& value : dy.span<float>()) value = 1e30f;
+  fill(ctx, dy, 1e30f);
   l2_normalise_backward(ctx, dx, dy, y, norm);
-  for (float value : dx.span<float>()) EXPECT_EQ(value, 0.0f);
+  EXPECT_EQ(get_values(ctx, dx), std::vector<double>(4));
 }
 
 }  // namespace
