@@ -110,6 +110,11 @@ SEQRANK_OP_TEST(RunningAttention, Widths) {
   for (std::int64_t width : {1, 16, 33}) running_case(device, Packing({3, 1, 6}), width, 2);
 }
 
+// Beyond a warp of events, and of 32 columns.
+SEQRANK_OP_TEST(RunningAttention, Lengths) {
+  running_case(device, Packing({34, 41}), 33, 2);
+}
+
 // Terms vanish, and vanish again when a much larger score comes: nothing overflows or turns to NaN.
 SEQRANK_OP_TEST(RunningAttention, ExtremeScores) {
   running_case(device, Packing({12, 1, 18}), 3, 80);
@@ -211,6 +216,12 @@ SEQRANK_OP_TEST(QueryAttention, Widths) {
   }
 }
 
+// Beyond a warp of keys, and of queries.
+SEQRANK_OP_TEST(QueryAttention, Lengths) {
+  OpCase c = query_case(device, {{Packing({2, 35}), 33}, Activation::tanh, 34});
+  c.input("w", {34}).added("dw").check();
+}
+
 // Scores up to about 80. Their own rounding (80 x 2^-24 a term) shows in the weights.
 SEQRANK_OP_TEST(QueryAttention, ExtremeScores) {
   for (Activation act : {Activation::tanh, Activation::relu}) {
@@ -221,8 +232,8 @@ SEQRANK_OP_TEST(QueryAttention, ExtremeScores) {
 
 // One context, two sequences, for the tests that are not cases.
 struct Example {
-  explicit Example(int threads = 1) : ctx(Device::cpu, threads) {
-    set_values(offset, packing.offset);
+  explicit Example(Device device, int threads = 1) : ctx(device, threads) {
+    set_values(ctx, offset, packing.offset);
     fill(score, 1, 3);
     fill(k, 2, 1);
     fill(q, 3, 1);
@@ -236,7 +247,7 @@ struct Example {
   void fill(Tensor& tensor, double phase, double scale) {
     Row values(tensor.numel());
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = scale * std::sin(phase + 2.3 * i);
-    set_values(tensor, values);
+    set_values(ctx, tensor, values);
   }
   Tensor make(Shape shape) { return ctx.empty(DType::f32, shape); }
 
@@ -248,8 +259,9 @@ struct Example {
   Tensor v = make({10, 5}), running = make({10, 5}), query = make({10, 5});
 };
 
-void expect_weights(const Tensor& a_J, const Tensor& c_ND, const Tensor& v_ND, std::int64_t first) {
-  const Row a = get_values(a_J), c = get_values(c_ND), v = get_values(v_ND);
+void expect_weights(Context& ctx, const Tensor& a_J, const Tensor& c_ND, const Tensor& v_ND,
+                    std::int64_t first) {
+  const Row a = get_values(ctx, a_J), c = get_values(ctx, c_ND), v = get_values(ctx, v_ND);
   const std::int64_t count = a_J.numel(), n = first + count - 1, width = v_ND.dim(1);
   double sum = 0;
   for (double weight : a) sum += weight;
@@ -262,31 +274,31 @@ void expect_weights(const Tensor& a_J, const Tensor& c_ND, const Tensor& v_ND, s
 }
 
 // Dumped weights sum to one and give the context that forward wrote.
-TEST(AttentionWeights, ReproduceTheContext) {
-  Example e;
+SEQRANK_OP_TEST(AttentionWeights, ReproduceTheContext) {
+  Example e(device);
   e.run();
   for (auto [first, count] : {std::pair{0, 1}, {0, 3}, {3, 1}, {3, 4}, {3, 7}}) {
     Tensor a_J = e.make({count});
     running_attention_weights(e.ctx, a_J, e.max, e.sum, e.score, first);
-    expect_weights(a_J, e.running, e.v, first);
+    expect_weights(e.ctx, a_J, e.running, e.v, first);
     query_attention_weights(e.ctx, Activation::tanh, a_J, e.lse, e.k, e.q, e.w, first);
-    expect_weights(a_J, e.query, e.v, first);
+    expect_weights(e.ctx, a_J, e.query, e.v, first);
   }
 }
 
 // A changed event reaches itself and what follows it in its own sequence, and nothing else.
-TEST(AdditiveAttention, IsCausal) {
+SEQRANK_OP_TEST(AdditiveAttention, IsCausal) {
   const std::int64_t changed = 5;  // of sequence 1: events 3..9
-  Example plain, moved;
+  Example plain(device), moved(device);
   plain.run();
   for (auto [tensor, columns] : {std::pair{&moved.score, 1}, {&moved.k, 4}, {&moved.v, 5}}) {
-    Row values = get_values(*tensor);
+    Row values = get_values(moved.ctx, *tensor);
     values[changed * columns] += 0.5;
-    set_values(*tensor, values);
+    set_values(moved.ctx, *tensor, values);
   }
   moved.run();
   const auto compare = [&](const Tensor& a, const Tensor& b) {
-    const Row x = get_values(a), y = get_values(b);
+    const Row x = get_values(plain.ctx, a), y = get_values(moved.ctx, b);
     for (std::int64_t n = 0; n < 10; ++n) {
       EXPECT_EQ(std::equal(&x[n * 5], &x[n * 5] + 5, &y[n * 5]), n < changed) << "event " << n;
     }
@@ -302,7 +314,7 @@ TEST(QueryAttention, SameBitsAtAnyNumberOfThreads) {
 #endif
   Row one;
   for (int threads : {1, 2, 3}) {
-    Example e(threads);
+    Example e(Device::cpu, threads);
     e.run();
     Tensor dk = e.make({10, 4}), dq = e.make({10, 4}), dw = e.make({4}), dv = e.make({10, 5});
     set_values(dw, Row(4, 0.0));
