@@ -57,6 +57,7 @@ TEST(NcclTwin, ReportsRanksThatDifferInTheirCalls) {
               testing::Contains(HasSubstr("NCCL would hang or write elsewhere")));
 }
 
+#ifndef EMU_TSAN  // which finds these two as well, and ends the program
 TEST(NcclTwin, ReportsACallThatDoesNotWaitForWhatComputeWrites) {
   EXPECT_THAT(violations_of([](Communicator& comm, Context& ctx) {
                 Tensor x = ones(ctx);
@@ -76,6 +77,7 @@ TEST(NcclTwin, ReportsAResultThatIsUsedWithoutAWait) {
               }),
               testing::Contains(HasSubstr("nothing orders the two")));
 }
+#endif
 
 }  // namespace
 }  // namespace seqrank

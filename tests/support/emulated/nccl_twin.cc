@@ -51,8 +51,9 @@ struct Body {
 
   void settle(ncclResult_t result, const std::string& why = "") {
     const std::lock_guard lock(mutex);
-    if (state == ncclInProgress || state == ncclSuccess) state = result;
-    if (!why.empty()) error = why;
+    if (state != ncclInProgress && state != ncclSuccess) return;  // the first error stays
+    state = result;
+    error = why;
   }
   // An exchange has failed.
   void fail(const std::string& why) {
@@ -239,7 +240,12 @@ void launch_group(const std::vector<Operand>& operands, const std::shared_ptr<Bo
   cudaGetDevice(&before);  // whoever polls, it is this communicator's device that works
   cudaSetDevice(body->device);
   seqrank::emu::enqueue(operands[0].stream, name_of(operands), std::move(ranges),
-                        [on_host = std::move(on_host), body] { run_group(on_host, *body); });
+                        [on_host = std::move(on_host), body = body]() mutable {
+                          run_group(on_host, *body);
+                          // Here, where TSan sees it: what the runtime drops, it does not.
+                          on_host.clear();
+                          body.reset();
+                        });
   cudaSetDevice(before);
 }
 
