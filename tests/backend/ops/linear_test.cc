@@ -51,7 +51,8 @@ SEQRANK_OP_TEST(Linear, MatchesReference) {
 // Rounding an operand to 8 binary digits moves it by 2^-9 of itself at most; in sums of products of
 // two such, errors add up like a random walk, and the largest of many values is compared.
 SEQRANK_OP_TEST(Linear, InBf16) {
-  for (const auto& size : kSizes) {
+  constexpr std::int64_t kFew[][3] = {{1, 1, 1}, {33, 17, 70}, {0, 4, 3}, {5, 0, 3}, {5, 3, 0}};
+  for (const auto& size : kFew) {
     const std::int64_t n = size[0], k = size[1], m = size[2];
     OpCase c(fmt::format("bf16 n={} k={} m={}", n, k, m), device);
     c.input("x", {n, k}).input("w", {m, k}).input("b", {m}).output("y", {n, m});

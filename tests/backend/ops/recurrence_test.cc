@@ -204,7 +204,7 @@ SEQRANK_OP_TEST(Recurrence, Widths) {
 // the states and gradients between events, too.
 SEQRANK_OP_TEST(Recurrence, InBf16) {
   for (Cell cell : {Cell::lstm, Cell::gru}) {
-    for (const Packing& packing : packings()) {
+    for (const Packing& packing : {Packing({4, 0, 2, 1})}) {
       OpCase c = make_case({cell, packing, 3, 17}, device);
       c.tolerance(device == Device::cpu ? 0x1p-7 : 0x1p-6);
       c.run("both", [&](Context& ctx, Tensors& t) {
