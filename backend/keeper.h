@@ -15,6 +15,7 @@ class Keeper {
   // `done` of later calls is reached later.
   void keep(Event done, Tensor tensor) {
     drop();
+    if (done.done()) return;
     kept_.emplace_back(std::move(done), std::move(tensor));
   }
   // Lets go of what is done with.

@@ -28,4 +28,7 @@ struct Batch {
   std::int64_t global_events = 0;
 };
 
+// The batch with its tensors on the device; on the CPU they are the same. Returns at once.
+Batch to_device(Context& ctx, const Batch& host);
+
 }  // namespace seqrank

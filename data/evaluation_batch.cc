@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "backend/check.h"
+#include "backend/transfer.h"
 #include "data/loader.h"
 #include "data/windows.h"
 
@@ -83,6 +84,11 @@ EvaluationBatch history_batch(const Dataset& dataset, Arena& arena,
     histories.push_back({s, dataset.begin(s), dataset.length(s)});
   }
   return pack_histories(dataset, arena, histories, max_length);
+}
+
+EvaluationBatch to_device(Context& ctx, const EvaluationBatch& host) {
+  return {to_device(ctx, host.batch), to_device(ctx, host.target_B), to_device(ctx, host.seen_M),
+          to_device(ctx, host.seen_offset_B1)};
 }
 
 }  // namespace seqrank

@@ -62,6 +62,7 @@ struct EvaluationBatch {
   Tensor seen_M;          // i32
   Tensor seen_offset_B1;  // i32
 };
+EvaluationBatch to_device(Context& ctx, const EvaluationBatch& host);
 EvaluationBatch evaluation_batch(const Dataset& dataset, Arena& arena, Split split,
                                  std::int64_t begin, std::int64_t end, std::int64_t max_length);
 // The same with nothing held back: whole histories, for recommending. target_B is absent.

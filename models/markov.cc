@@ -5,6 +5,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "backend/transfer.h"
 #include "models/dense_rank.h"
 #include "models/model.h"
 
@@ -26,18 +27,21 @@ class Markov final : public CountingModel {
     popular_V_.clear();
   }
 
-  void score_next(Context&, const Batch& batch, Tensor& score_BV) override {
+  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
     if (popular_V_.empty()) {
       popular_V_ = dense_rank(count_V_);
       most_popular_ = *std::max_element(popular_V_.begin(), popular_V_.end());
     }
-    const auto item_N = batch.item_N.span<std::int32_t>();
-    const auto last_B = batch.last_B.span<std::int32_t>();
-    for (std::int64_t b = 0; b < batch.sequences; ++b) {
-      Tensor row = score_BV.rows(b, b + 1);
-      std::copy(popular_V_.begin(), popular_V_.end(), row.data<float>());
-      raise_successors(next_V_[item_N[last_B[b]]], row.span<float>());
+    const Tensor host_item_N = to_host(ctx, batch.item_N), host_last_B = to_host(ctx, batch.last_B);
+    const auto item_N = host_item_N.span<std::int32_t>();
+    const auto last_B = host_last_B.span<std::int32_t>();
+    Tensor host_BV(ctx.host_arena(), DType::f32, score_BV.shape(), Tag::workspace);
+    float* row = host_BV.data<float>();
+    for (std::int64_t b = 0; b < batch.sequences; ++b, row += popular_V_.size()) {
+      std::copy(popular_V_.begin(), popular_V_.end(), row);
+      raise_successors(next_V_[item_N[last_B[b]]], {row, popular_V_.size()});
     }
+    copy_to_device(ctx, score_BV, host_BV);
   }
 
  private:

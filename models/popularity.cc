@@ -1,6 +1,7 @@
 // popularity: items ranked by how often they occur in the training data; the same for everyone.
 #include <algorithm>
 
+#include "backend/transfer.h"
 #include "models/dense_rank.h"
 #include "models/model.h"
 
@@ -18,12 +19,13 @@ class Popularity final : public CountingModel {
     score_V_.clear();
   }
 
-  void score_next(Context&, const Batch& batch, Tensor& score_BV) override {
+  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
     if (score_V_.empty()) score_V_ = dense_rank(count_V_);
-    for (std::int64_t b = 0; b < batch.sequences; ++b) {
-      Tensor row = score_BV.rows(b, b + 1);
-      std::copy(score_V_.begin(), score_V_.end(), row.data<float>());
-    }
+    Tensor host_BV(ctx.host_arena(), DType::f32, score_BV.shape(), Tag::workspace);
+    float* row = host_BV.data<float>();
+    for (std::int64_t b = 0; b < batch.sequences; ++b, row += score_V_.size())
+      std::copy(score_V_.begin(), score_V_.end(), row);
+    copy_to_device(ctx, score_BV, host_BV);
   }
 
  private:

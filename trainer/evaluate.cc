@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "backend/ops/top_k.h"
+#include "backend/transfer.h"
 
 namespace seqrank {
 namespace {
@@ -37,8 +38,9 @@ class InFp32 {
 void rank_block(Context& ctx, Model& model, const Dataset& dataset, const EvaluateOptions& options,
                 std::int64_t begin, std::int64_t end, std::span<std::int32_t> rank_S,
                 std::span<std::int32_t> tied_S) {
-  const EvaluationBatch part =
-      evaluation_batch(dataset, ctx.arena(), options.split, begin, end, options.max_length);
+  const EvaluationBatch part = to_device(
+      ctx,
+      evaluation_batch(dataset, ctx.host_arena(), options.split, begin, end, options.max_length));
   const std::int64_t rows = part.batch.sequences;
   if (rows == 0) return;
   Tensor score_BV = ctx.empty(DType::f32, {rows, dataset.items()});
@@ -48,10 +50,10 @@ void rank_block(Context& ctx, Model& model, const Dataset& dataset, const Evalua
   Tensor rank_B = ctx.empty(DType::i32, {rows});
   Tensor tied_B = ctx.empty(DType::i32, {rows});
   rank_of(ctx, rank_B, tied_B, score_BV, part.target_B);
-  ctx.compute().synchronize();
+  const Tensor host_rank_B = to_host(ctx, rank_B), host_tied_B = to_host(ctx, tied_B);
   for (std::int64_t b = 0; b < rows; ++b) {
-    rank_S[part.batch.sequence_B[b]] = rank_B.data<std::int32_t>()[b];
-    tied_S[part.batch.sequence_B[b]] = tied_B.data<std::int32_t>()[b];
+    rank_S[part.batch.sequence_B[b]] = host_rank_B.data<std::int32_t>()[b];
+    tied_S[part.batch.sequence_B[b]] = host_tied_B.data<std::int32_t>()[b];
   }
 }
 
@@ -91,7 +93,7 @@ std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Mode
   const InFp32 in_fp32(ctx);
   const std::int64_t sequences = dataset.sequences();
   // Ranks, ties, and how many ranks gave up: one message.
-  Tensor sums(ctx.arena(), DType::i32, {2 * sequences + 1}, Tag::workspace);
+  Tensor sums(ctx.host_arena(), DType::i32, {2 * sequences + 1}, Tag::workspace);
   std::ranges::fill(sums.span<std::int32_t>(), 0);
   const auto rank_S = sums.span<std::int32_t>().first(sequences);
   const auto tied_S = sums.span<std::int32_t>().subspan(sequences, sequences);
@@ -130,7 +132,7 @@ void fit_counts(Context& ctx, CountingModel& model, const Dataset& dataset,
                 std::int64_t max_length) {
   LoaderOptions options;
   options.max_length = max_length;
-  TrainLoader loader(dataset, ctx.arena(), options);
+  TrainLoader loader(dataset, ctx.host_arena(), options);
   for (std::int64_t step = 0; step < loader.steps_per_epoch(); ++step) model.observe(loader.next());
 }
 

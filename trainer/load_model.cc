@@ -3,6 +3,7 @@
 
 #include "trainer/checkpoint.h"
 #include "trainer/evaluate.h"
+#include "trainer/host_pieces.h"
 #include "trainer/run_folder.h"
 
 namespace seqrank {
@@ -55,7 +56,7 @@ void load_run(Context& ctx, Communicator& comm, const std::string& run, const Da
     const std::int64_t total = p.shape.numel();
     pieces.push_back({p.name + "/weight", 0, total, total, p.local_value().reshape({total})});
   }
-  checkpoints.load(state->step, pieces);
+  load_pieces(ctx, checkpoints, state->step, pieces);
   loaded.origin = fmt::format("{} at step {}", run, state->step);
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "backend/ops/top_k.h"
+#include "backend/transfer.h"
 
 namespace seqrank {
 namespace {
@@ -33,7 +34,7 @@ std::vector<Recommendation> recommend(Context& ctx, Model& model, const Dataset&
     sequences.push_back(*sequence);
   }
   const EvaluationBatch histories =
-      history_batch(dataset, ctx.arena(), sequences, options.max_length);
+      to_device(ctx, history_batch(dataset, ctx.host_arena(), sequences, options.max_length));
   const auto rows = static_cast<std::int64_t>(users.size());
   Tensor score_BV = ctx.empty(DType::f32, {rows, dataset.items()});
   model.score_next(ctx, histories.batch, score_BV);
@@ -42,16 +43,16 @@ std::vector<Recommendation> recommend(Context& ctx, Model& model, const Dataset&
   Tensor value_BK = ctx.empty(DType::f32, {rows, k});
   Tensor id_BK = ctx.empty(DType::i32, {rows, k});
   top_k(ctx, value_BK, id_BK, score_BV);
-  ctx.compute().synchronize();
+  const Tensor host_value_BK = to_host(ctx, value_BK), host_id_BK = to_host(ctx, id_BK);
 
   std::vector<Recommendation> result;
   for (std::int64_t b = 0; b < rows; ++b) {
     Recommendation one{users[b], recent_titles(dataset, sequences[b]), {}};
     for (std::int64_t i = b * k; i < (b + 1) * k; ++i) {
-      const std::int64_t item = id_BK.data<std::int32_t>()[i];
+      const std::int64_t item = host_id_BK.data<std::int32_t>()[i];
       if (item < 0) break;  // fewer items than k
       one.items.push_back(
-          {item, dataset.item_key(item), dataset.item_title(item), value_BK.data<float>()[i]});
+          {item, dataset.item_key(item), dataset.item_title(item), host_value_BK.data<float>()[i]});
     }
     result.push_back(std::move(one));
   }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "trainer/host_pieces.h"
 #include "trainer/training_run.h"
 
 namespace seqrank {
@@ -250,7 +251,7 @@ void TrainingRun::save() {
     state_.metrics_bytes = folder_.metrics_bytes();
   }
   const auto pieces = parts_.optimiser->pieces();
-  checkpoints_.begin_save(state_, pieces);
+  checkpoints_.begin_save(state_, to_host(ctx_, pieces));
   saved_step_ = state_.step;
 }
 

@@ -1,4 +1,5 @@
 // How a training run begins: from its newest good checkpoint, or anew.
+#include "trainer/host_pieces.h"
 #include "trainer/training_run.h"
 
 namespace seqrank {
@@ -45,8 +46,7 @@ void TrainingRun::resume() {
     SR_CHECK(differences.empty(), ErrorKind::checkpoint,
              "{}: its checkpoint is of another run; give another --run, or the same options: {}",
              options_.text("run"), difference_text(differences));
-    auto pieces = parts_.optimiser->pieces();
-    checkpoints_.load(saved->step, pieces);
+    load_pieces(ctx_, checkpoints_, saved->step, parts_.optimiser->pieces());
     parts_.exchange->values_updated();
     if (parts_.step->scales_loss())
       parts_.step->set_loss_scale(

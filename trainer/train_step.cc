@@ -19,7 +19,10 @@ TrainStep::TrainStep(Context& ctx, Communicator& comm, TrainedModel& model,
       seed_(seed),
       clip_(clip),
       loss_scale_(loss_scale.value_or(LossScale())) {
-  for (Tensor& summary : summary_3_) summary = ctx.empty(DType::f64, {3}, Tag::workspace);
+  for (Summary& kept : kept_) {
+    kept.sums_3 = ctx.empty(DType::f64, {3}, Tag::workspace);
+    kept.host_3 = Tensor(ctx.host_arena(), DType::f64, {3}, Tag::workspace);
+  }
   scale_1_ = ctx.empty(DType::f32, {1}, Tag::workspace);
   if (!loss_scale) return;
   loss_scale_2_ = ctx.empty(DType::f32, {2}, Tag::optimiser);
@@ -29,7 +32,8 @@ TrainStep::TrainStep(Context& ctx, Communicator& comm, TrainedModel& model,
 
 void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish,
                     const Batch* next) {
-  Tensor summary = summary_3_[step % kKept];
+  Summary& kept = kept_[step % kKept];
+  Tensor summary = kept.sums_3;
   Tensor loss_1 = summary.rows(0, 1);
   Tensor squared_norm_1 = summary.rows(1, 2);
   Tensor stop_1 = summary.rows(2, 3);
@@ -38,7 +42,7 @@ void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish
 
   exchange_.begin(batch.item_rows.id_U, next ? next->item_rows.id_U : Tensor());  // zero gradients
   Tape tape(ctx_, TapeMode::training, seed_, exchange_.hooks(), loss_scale_1_);
-  Var loss = model_.loss(tape, batch);  // values arrive as layers read them
+  Var loss = model_.loss(tape, to_device(ctx_, batch));  // values arrive as layers read them
   copy(ctx_, loss_1, loss.value());
   tape.backward(loss);  // buckets leave as they fill
   exchange_.finish();   // wait
@@ -53,11 +57,13 @@ void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish
   optimiser_.update(ctx_, scale_1_, rate, step + 1);
   exchange_.values_updated();  // they travel under the next forward
   // ---- what follows only observes -------------------------------------------------------------
+  kept.copied = copy_to_host(ctx_, kept.host_3, summary);
 }
 
 StepSummary TrainStep::summary(std::int64_t step) const {
-  ctx_.compute().synchronize();
-  const auto values = summary_3_[step % kKept].span<double>();
+  const Summary& kept = kept_[step % kKept];
+  kept.copied.wait();
+  const auto values = kept.host_3.span<double>();
   return {values[0], std::sqrt(values[1]), values[2] > 0};
 }
 

@@ -58,8 +58,12 @@ class TrainStep {
   ShardedAdamW& optimiser_;
   std::uint64_t seed_;
   float clip_;
-  std::array<Tensor, kKept>
-      summary_3_;  // f64: loss, squared gradient norm, ranks that wish to stop
+  struct Summary {
+    Tensor sums_3;  // f64: loss, squared gradient norm, ranks that wish to stop
+    Tensor host_3;  // the same, once `copied`
+    Event copied;
+  };
+  std::array<Summary, kKept> kept_;
   Tensor scale_1_;
   LossScale loss_scale_;
   Tensor loss_scale_2_;  // its state, absent where there is none; loss_scale_1_: the scale of it

@@ -6,6 +6,7 @@
 
 #include "backend/ops/activation.h"
 #include "backend/philox.h"
+#include "backend/transfer.h"
 
 namespace seqrank {
 namespace {
@@ -84,7 +85,9 @@ void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int row_pieces) 
     const std::int64_t end = parameter.offset + parameter.shape.numel();
     parameter.value_ = values_P.flat_range(parameter.offset, end).reshape(parameter.shape);
     parameter.gradient = gradients_P.flat_range(parameter.offset, end).reshape(parameter.shape);
-    initialise(parameter, seed, parameter.value_.span<float>());
+    Tensor host(ctx.host_arena(), DType::f32, parameter.shape, Tag::workspace);
+    initialise(parameter, seed, host.span<float>());
+    copy_to_device(ctx, parameter.value_, host);
   }
 }
 

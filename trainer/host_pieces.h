@@ -1,0 +1,21 @@
+// Pieces of tensors between the device and a checkpoint, which knows host memory alone.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend/context.h"
+#include "trainer/checkpoint.h"
+
+namespace seqrank {
+
+// The pieces as they are after what is enqueued on the compute stream; blocks. On the CPU the
+// tensors are the same.
+std::vector<TensorPiece> to_host(Context& ctx, std::span<const TensorPiece> pieces);
+
+// CheckpointStore::load() into pieces on the device.
+void load_pieces(Context& ctx, CheckpointStore& checkpoints, std::int64_t step,
+                 std::span<const TensorPiece> pieces);
+
+}  // namespace seqrank
