@@ -12,6 +12,9 @@ DeviceParts make_cuda_parts(int) {
 std::shared_ptr<Stream> make_cuda_stream(int ordinal, const std::string&) {
   return make_cuda_parts(ordinal).compute;
 }
+bool built_with_cuda() {
+  return false;
+}
 int cuda_devices() {
   return 0;
 }

@@ -8,6 +8,7 @@
 #include "launch/list.h"
 #include "launch/model_choice.h"
 #include "launch/output.h"
+#include "launch/rank_device.h"
 #include "launch/ranks.h"
 #include "launch/report.h"
 #include "launch/table.h"
@@ -51,7 +52,9 @@ void dry_run(const Options& given) {
 
 int run(const Options& given, Communicator& comm) {
   const Dataset dataset = open_for_use(given);
-  Context ctx(Device::cpu, rank_threads(comm, given));
+  RankDevice device(comm, given, rank_threads(comm, given));
+  if (comm.rank() == 0 && !device.why().empty()) warn(device.why());
+  Context& ctx = device.ctx();
 
   std::vector<std::string> names = {chosen_model(given)};
   std::vector<Evaluation> evaluations;

@@ -9,6 +9,7 @@
 #include "launch/command.h"
 #include "launch/list.h"
 #include "launch/output.h"
+#include "launch/rank_device.h"
 #include "launch/ranks.h"
 #include "launch/report.h"
 #include "launch/table.h"
@@ -72,7 +73,9 @@ void dry_run(const Options& given) {
 int run(const Options& given, Communicator& comm) {
   const std::vector<std::string> users = users_of(given);
   const Dataset dataset = open_for_use(given);
-  Context ctx(Device::cpu, rank_threads(comm, given));
+  RankDevice device(comm, given, rank_threads(comm, given));
+  if (!device.why().empty()) warn(device.why());
+  Context& ctx = device.ctx();
   const auto loaded =
       load_model(ctx, comm, given.text("run"), given.text("model.name"), dataset, warn);
   apply_use_options(given, loaded->options);

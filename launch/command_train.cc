@@ -11,6 +11,7 @@
 #include "launch/model_choice.h"
 #include "launch/output.h"
 #include "launch/progress.h"
+#include "launch/rank_device.h"
 #include "launch/report.h"
 #include "launch/stop_request.h"
 #include "launch/table.h"
@@ -103,12 +104,14 @@ int run(const Options& given, Communicator& comm) {
   const Checkup checkup = check_up(comm, "train", run_options, given, Depth::brief);
   const int code = tell_findings(checkup, comm);
   if (code != 0) return code;
-  Context ctx(Device::cpu, checkup.threads);
+  RankDevice device(comm, given, checkup.threads);
   const StopSource stop = stop_source(given);
   TrainResult result;
   {
     Watcher watcher;  // ends its bar before the result is printed
-    result = train(ctx, comm, *checkup.dataset, run_options, watcher.observer(), stop);
+    const TrainObserver observer = watcher.observer();
+    if (comm.rank() == 0 && !device.why().empty()) observer.message(device.why());
+    result = train(device.ctx(), device.ranks(), *checkup.dataset, run_options, observer, stop);
   }
   if (comm.rank() == 0) {
     const std::string best = result.best_step < 0

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "launch/model_choice.h"
+#include "launch/rank_device.h"
 #include "launch/ranks.h"
 #include "launch/report.h"
 #include "launch/stop_request.h"
@@ -16,6 +17,7 @@ namespace {
 // About this call, not about the run: not saved with it, free to differ when it is resumed.
 std::vector<OptionSpec> options_of_call() {
   std::vector<OptionSpec> specs = rank_options();
+  for (OptionSpec& spec : device_options()) specs.push_back(spec);
   for (OptionSpec& spec : stop_options()) specs.push_back(spec);
   for (OptionSpec& spec : world_options()) specs.push_back(spec);
   specs.push_back(json_option());

@@ -5,6 +5,7 @@
 
 #include "backend/check.h"
 #include "launch/model_choice.h"
+#include "launch/rank_device.h"
 #include "launch/ranks.h"
 #include "trainer/evaluate.h"
 
@@ -22,6 +23,7 @@ std::vector<OptionSpec> use_model_options() {
     specs.push_back(spec);
   }
   for (OptionSpec& spec : rank_options()) specs.push_back(spec);
+  for (OptionSpec& spec : device_options()) specs.push_back(spec);
   return specs;
 }
 

@@ -41,8 +41,9 @@ void TrainStep::run(const Batch& batch, std::int64_t step, float rate, Wish wish
   if (wish == Wish::stop) fill(ctx_, stop_1, 1);
 
   exchange_.begin(batch.item_rows.id_U, next ? next->item_rows.id_U : Tensor());  // zero gradients
+  const Batch on_device = to_device(ctx_, batch);
   Tape tape(ctx_, TapeMode::training, seed_, exchange_.hooks(), loss_scale_1_);
-  Var loss = model_.loss(tape, to_device(ctx_, batch));  // values arrive as layers read them
+  Var loss = model_.loss(tape, on_device);  // values arrive as layers read them
   copy(ctx_, loss_1, loss.value());
   tape.backward(loss);  // buckets leave as they fill
   exchange_.finish();   // wait

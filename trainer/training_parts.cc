@@ -47,7 +47,7 @@ std::optional<LossScale> loss_scale_of(const Options& options) {
 TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dataset& dataset,
                              const Options& options)
     : precision_note(ctx.set_precision(precision_of(options))),
-      loader(dataset, ctx.arena(), loader_options(options, ranks)) {
+      loader(dataset, ctx.host_arena(), loader_options(options, ranks)) {
   total_steps = options.integer("train.steps");
   if (total_steps == 0) total_steps = options.integer("train.epochs") * loader.steps_per_epoch();
   schedule = {options.text("train.schedule") == "cosine" ? Schedule::Kind::cosine

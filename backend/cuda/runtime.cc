@@ -168,6 +168,10 @@ cudaStream_t stream_of(Context& ctx) {
 
 }  // namespace cuda
 
+bool built_with_cuda() {
+  return true;
+}
+
 int cuda_devices() {
   int count = 0;
   if (cudaGetDeviceCount(&count) != cudaSuccess) {
