@@ -24,7 +24,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-class Runtime : public testing::Test {
+class EmulatedRuntime : public testing::Test {
  protected:
   void SetUp() override { cuda_check(cudaSetDevice(0), "cudaSetDevice"); }
 
@@ -37,7 +37,7 @@ void touch(const Stream& stream, const char* what, Accesses... accesses) {
   enqueue(stream.get(), what, {range(accesses)...}, [] {});
 }
 
-TEST_F(Runtime, SaysWhatNothingOrders) {
+TEST_F(EmulatedRuntime, SaysWhatNothingOrders) {
   const DeviceBuffer<float> x(one_, 100);
   touch(two_, "reader", in(x.span().subspan(10, 50)));
   EXPECT_THAT(take_violations(),
@@ -50,7 +50,7 @@ TEST_F(Runtime, SaysWhatNothingOrders) {
   two_.synchronize();
 }
 
-TEST_F(Runtime, AnEventOrdersWhatCameBeforeItAndNoMore) {
+TEST_F(EmulatedRuntime, AnEventOrdersWhatCameBeforeItAndNoMore) {
   const DeviceBuffer<float> x(one_, 100), y(one_, 100);
   const Event allocated, written;
   one_.record(allocated);
@@ -67,7 +67,7 @@ TEST_F(Runtime, AnEventOrdersWhatCameBeforeItAndNoMore) {
   two_.synchronize();
 }
 
-TEST_F(Runtime, ReportsMisuse) {
+TEST_F(EmulatedRuntime, ReportsMisuse) {
   const DeviceBuffer<float> x(one_, 4);
   std::vector<float> pageable(4);
   const Event never;
@@ -89,7 +89,7 @@ TEST_F(Runtime, ReportsMisuse) {
   cudaGetLastError();
 }
 
-TEST_F(Runtime, ReportsUseAfterFree) {
+TEST_F(EmulatedRuntime, ReportsUseAfterFree) {
   std::span<float> x;
   {
     const DeviceBuffer<float> buffer(one_, 4);
@@ -103,7 +103,7 @@ TEST_F(Runtime, ReportsUseAfterFree) {
   one_.synchronize();
 }
 
-TEST_F(Runtime, ReportsWhatIsLeftUnwritten) {
+TEST_F(EmulatedRuntime, ReportsWhatIsLeftUnwritten) {
   const DeviceBuffer<float> y(one_, 10);
   float* host = on_host(out(y.span()));
   enqueue(one_.get(), "writer", {range(out(y.span()))}, [host] { std::iota(host, host + 7, 0.f); });
@@ -114,7 +114,7 @@ TEST_F(Runtime, ReportsWhatIsLeftUnwritten) {
 }
 
 #if !EMU_ASAN && !EMU_TSAN
-TEST(RuntimeDeathTest, AHostThatUsesADevicePointerIsTold) {
+TEST(EmulatedRuntimeDeathTest, AHostThatUsesADevicePointerIsTold) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   const Stream stream("compute");
   const DeviceBuffer<float> x(stream, 1);
@@ -122,7 +122,7 @@ TEST(RuntimeDeathTest, AHostThatUsesADevicePointerIsTold) {
 }
 #endif
 
-TEST_F(Runtime, CopiesRows) {
+TEST_F(EmulatedRuntime, CopiesRows) {
   PinnedBuffer<int> from(12), to(12);
   std::iota(from.write().begin(), from.span().end(), 0);
   std::ranges::fill(to.write(), -1);
@@ -138,7 +138,7 @@ TEST_F(Runtime, CopiesRows) {
   EXPECT_THAT(to.read(), ElementsAre(1, 2, -1, 5, 6, -1, 9, 10, -1, -1, -1, -1));
 }
 
-TEST_F(Runtime, MeasuresTimeBetweenEvents) {
+TEST_F(EmulatedRuntime, MeasuresTimeBetweenEvents) {
   const Event begun(cudaEventDefault), ended(cudaEventDefault);
   one_.record(begun);
   enqueue(one_.get(), "sleep", {},
@@ -157,7 +157,7 @@ TEST_F(Runtime, MeasuresTimeBetweenEvents) {
   cudaGetLastError();
 }
 
-TEST_F(Runtime, AQueryThatSucceedsOrdersTheHost) {
+TEST_F(EmulatedRuntime, AQueryThatSucceedsOrdersTheHost) {
   PinnedBuffer<float> host(1);
   const DeviceBuffer<float> x(one_, 1);
   cuda_check(cudaMemsetAsync(x.span().data(), 0, 4, one_.get()), "cudaMemsetAsync");
@@ -166,7 +166,23 @@ TEST_F(Runtime, AQueryThatSucceedsOrdersTheHost) {
   EXPECT_EQ(host.read()[0], 0);
 }
 
-TEST_F(Runtime, MemoryRunsOutAndComesBack) {
+void wait_for_sleepers(int tasks, int ms) {
+  set_options("stuck_after_s=1");
+  const Stream stream("sleepy");
+  for (int i = 0; i < tasks; ++i) {
+    enqueue(stream.get(), "sleeper", {},
+            [ms] { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); });
+  }
+  stream.synchronize();
+}
+
+TEST(EmulatedRuntimeDeathTest, IsStuckWhenNothingIsDoneAnywhere) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_DEATH(wait_for_sleepers(2, 60'000), "stuck\n  'sleepy': sleeper, then 2 more");
+  wait_for_sleepers(3, 400);
+}
+
+TEST_F(EmulatedRuntime, MemoryRunsOutAndComesBack) {
   const std::size_t before = std::exchange(options().device_memory, 1 << 20);
   for (int i = 0; i < 20; ++i) {
     const DeviceBuffer<char> most(one_, 700 << 10);
@@ -193,12 +209,12 @@ TEST(EmulatedOptions, RefuseWhatTheyDoNotKnow) {
 }
 
 // Runs itself, with a violation.
-TEST(Listener, FailsATestWithAViolation) {
+TEST(EmulatedListener, FailsATestWithAViolation) {
   if (std::getenv("SEQRANK_PLANT_VIOLATION") != nullptr) return violation("planted");
   std::array<char, 4096> path{};
   ASSERT_GT(readlink("/proc/self/exe", path.data(), path.size() - 1), 0);
   const std::string command = fmt::format(
-      "SEQRANK_PLANT_VIOLATION=1 {} --gtest_filter=Listener.FailsATestWithAViolation 2>&1",
+      "SEQRANK_PLANT_VIOLATION=1 {} --gtest_filter=EmulatedListener.FailsATestWithAViolation 2>&1",
       path.data());
   std::FILE* pipe = popen(command.c_str(), "r");
   std::string output;
@@ -207,7 +223,7 @@ TEST(Listener, FailsATestWithAViolation) {
     output.append(buffer.data(), n);
   }
   EXPECT_EQ(WEXITSTATUS(pclose(pipe)), kViolationExit) << output;
-  EXPECT_THAT(output, HasSubstr("[  FAILED  ] Listener.FailsATestWithAViolation"));
+  EXPECT_THAT(output, HasSubstr("[  FAILED  ] EmulatedListener.FailsATestWithAViolation"));
 }
 
 }  // namespace

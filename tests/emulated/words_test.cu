@@ -204,7 +204,7 @@ TEST_P(Words, BlocksOfManyShapesSumRows) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Schedules, Words,
+INSTANTIATE_TEST_SUITE_P(Emulated, Words,
                          testing::Values(Schedule::forward, Schedule::reverse, Schedule::random,
                                          Schedule::greedy));
 
@@ -232,7 +232,7 @@ void launch_alone() {
   stream.synchronize();
 }
 
-TEST(Deadlock, SaysWhereEachThreadWaits) {
+TEST(EmulatedDeadlock, SaysWhereEachThreadWaits) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_DEATH(launch_alone<deadlock_kernel>(),
                "deadlock in block .0,0,0.: threads 0-31 at __syncthreads, words_test.cu:[0-9]+; "

@@ -43,7 +43,8 @@ struct Options {
   // CUDA may run host tasks of unrelated streams one after the other, so one that waits for another
   // may hang. Here they are serial per device.
   bool serial_host_tasks = true;
-  // A host thread that waits longer prints what all streams do, and aborts.
+  // A host thread that waits for so long while nothing is done anywhere prints what all streams are
+  // at, and aborts.
   unsigned stuck_after_s = 60;
 };
 

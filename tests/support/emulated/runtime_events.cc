@@ -56,8 +56,10 @@ void seqrank::emu::host_waits(std::shared_ptr<Completion> completion) {
     const Untraced untraced;
     std::unique_lock lock(completion->mutex);
     const auto limit = std::chrono::seconds(options().stuck_after_s);
-    if (!completion->changed.wait_for(lock, limit, [&] { return completion->done; })) {
-      report_stuck();
+    while (!completion->done) {
+      const std::uint64_t before = progress;
+      const bool done = completion->changed.wait_for(lock, limit, [&] { return completion->done; });
+      if (!done && before == progress) report_stuck();
     }
   }
   seqrank::sanitizers::acquire(&completion->order);

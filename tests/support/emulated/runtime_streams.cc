@@ -40,6 +40,7 @@ void work(CUstream_st& stream) {
   while (Task* task = next_task(stream)) {
     seqrank::sanitizers::acquire(&task->order);
     task->run();
+    ++progress;
     seqrank::sanitizers::release(&stream.order);
     const Untraced untraced;
     delete task;

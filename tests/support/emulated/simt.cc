@@ -8,13 +8,17 @@
 
 #include "tests/support/emulated/block_runner.h"
 #include "tests/support/emulated/sanitizers.h"
+#include "tests/support/emulated/state.h"
 
 namespace seqrank::simt {
 
 namespace {
 
 void run_blocks(Launch& launch) {
-  for (std::size_t i; (i = launch.next_block++) < launch.blocks;) runner().run(launch, i);
+  for (std::size_t i; (i = launch.next_block++) < launch.blocks;) {
+    runner().run(launch, i);
+    ++emu::progress;
+  }
 }
 
 // Lends OS threads to launches that ask for more than one.

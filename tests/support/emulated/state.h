@@ -3,6 +3,7 @@
 // CUDA promises.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -99,6 +100,8 @@ struct State {
   std::vector<CUstream_st*> streams;
   std::map<int, std::mutex> host_task;  // of each device
 };
+inline std::atomic<std::uint64_t> progress{0};  // blocks and other tasks done: nothing is stuck
+
 State& state();  // never destroyed: stream threads may outlive static objects
 
 constinit inline thread_local int current_device = 0;
