@@ -14,11 +14,12 @@ passed=0 failed=0 skipped=0 broken="" named=""
 launch/setup.sh
 
 # What ctest runs under a preset. asan: everything that needs no launcher, whose processes ASan's
-# leak check cannot follow. tsan: ranks as threads and the loader; it cannot see inside MPI.
+# leak check cannot follow. tsan: ranks as threads, the loader and the emulated device; it
+# cannot see inside MPI.
 selection() {
   case $1 in
     asan) echo "-L L0" ;;
-    tsan) echo "-L L0 -R Thread|Ranks|Mismatch|Loader|Stream|Exchange|Checkpoint|Train|Stop\.|BenchScaling" ;;
+    tsan) echo "-L L0 -R Thread|Ranks|Mismatch|Loader|Stream|Exchange|Checkpoint|Train|Stop\.|BenchScaling|Emulated|_cuda$" ;;
     *) echo "-L L0|L1" ;;
   esac
 }
