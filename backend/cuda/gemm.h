@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <span>
 
 #include "backend/context.h"
 #include "backend/cuda/access.h"
@@ -57,7 +57,5 @@ void gemm(Context& ctx, Matrix& c, Factor a, Factor b, float alpha, float beta,
 
 // Both implementations: aborts unless the above holds.
 void expect_product(const Matrix& c, Factor a, Factor b, const Tensor& bias_N);
-
-std::string matmul_library_version();  // "cuBLASLt 13.0.0"
 
 }  // namespace seqrank::cuda

@@ -1,15 +1,15 @@
-// gemm() by cuBLASLt. What the library is told of a product (layouts, algorithm) is asked for once
-// and kept for products of the same shape and alignment: later ones allocate nothing and never
+// gemm() by cuBLASLt. Which algorithm is asked of the library once a shape, and kept. Numbers of
+// events differ from batch to batch: shapes that differ in nothing else share the algorithm of one
+// of them, so that the choice depends on no history. Later products allocate nothing and never
 // wait. The library is column-major: it sees every row-major matrix transposed, and makes c^T = b^T
 // a^T.
 #include "backend/cuda/gemm.h"
 
 #include <cublasLt.h>
-#include <fmt/core.h>
 
-#include <algorithm>
 #include <map>
 #include <memory>
+#include <utility>
 
 #include "backend/cuda/handles.h"
 #include "backend/cuda/runtime.h"
@@ -24,20 +24,6 @@ void check(cublasStatus_t status, const char* what) {
            cublasLtGetStatusString(status));
 }
 
-template <auto destroy>
-struct Destroy {
-  template <class T>
-  void operator()(T* handle) const {
-    destroy(handle);
-  }
-};
-template <class T, auto destroy>
-using Owned = std::unique_ptr<std::remove_pointer_t<T>, Destroy<destroy>>;
-using Handle = Owned<cublasLtHandle_t, cublasLtDestroy>;
-using Description = Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
-using Layout = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
-using Preference = Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
-
 // All that the choice of an algorithm may depend on.
 struct Key {
   DType type;
@@ -48,16 +34,13 @@ struct Key {
   friend auto operator<=>(const Key&, const Key&) = default;
 };
 
-struct Plan {
-  Description product;
-  Layout a, b, c;
-  cublasLtMatmulAlgo_t algorithm;
+struct DestroyHandle {
+  void operator()(cublasLtContext* handle) const { cublasLtDestroy(handle); }
 };
-
 struct State {
-  Handle handle;
+  std::unique_ptr<cublasLtContext, DestroyHandle> handle;
   Tensor workspace;
-  std::map<Key, Plan> plans;
+  std::map<Key, cublasLtMatmulAlgo_t> algorithms;
 };
 
 State& state_of(Context& ctx) {
@@ -97,6 +80,15 @@ Key key_of(const Matrix& c, Factor a, Factor b, const Tensor& bias_N, Multiply m
           .align_bias = alignment(bias_N.raw())};
 }
 
+// The shape whose algorithm `key` takes: extents that are rows of all matrices they belong to, as
+// numbers of events are, go up to the next multiple of 256.
+Key shared_shape(Key key) {
+  const auto up = [](std::int64_t rows) { return rows <= 512 ? rows : (rows + 255) / 256 * 256; };
+  if (!key.transpose_a) key.m = up(key.m);
+  if (key.transpose_a && !key.transpose_b) key.k = up(key.k);
+  return key;
+}
+
 cudaDataType_t library_type(DType type) {
   switch (type) {
     case DType::f32:
@@ -111,73 +103,95 @@ cudaDataType_t library_type(DType type) {
   return CUDA_R_32F;
 }
 
+// A product as the library is told of it.
+class Description {
+ public:
+  Description(const Key& key, const Tensor& bias_N) {
+    const bool tf32 = key.type == DType::f32 && key.multiply == Multiply::tf32;
+    check(cublasLtMatmulDescInit(
+              &product_, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+          "cublasLtMatmulDescInit");
+    set(CUBLASLT_MATMUL_DESC_TRANSA, key.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
+    set(CUBLASLT_MATMUL_DESC_TRANSB, key.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
+    if (key.bias) {
+      set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+      set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias_N.raw());
+    }
+    const cudaDataType_t type = library_type(key.type);
+    set(a_, type, key.m, key.k, key.transpose_a, key.stride_a);
+    set(b_, type, key.k, key.n, key.transpose_b, key.stride_b);
+    set(c_, CUDA_R_32F, key.m, key.n, false, key.stride_c);
+  }
+  cublasLtMatmulDesc_t product() { return &product_; }
+  cublasLtMatrixLayout_t a() { return &a_; }
+  cublasLtMatrixLayout_t b() { return &b_; }
+  cublasLtMatrixLayout_t c() { return &c_; }
+
+ private:
+  template <class T>
+  void set(cublasLtMatmulDescAttributes_t what, const T& value) {
+    check(cublasLtMatmulDescSetAttribute(&product_, what, &value, sizeof value),
+          "cublasLtMatmulDescSetAttribute");
+  }
+  // op(matrix) is [rows, columns].
+  static void set(cublasLtMatrixLayoutOpaque_t& layout, cudaDataType_t type, std::int64_t rows,
+                  std::int64_t columns, bool transposed, std::int64_t stride) {
+    if (transposed) std::swap(rows, columns);
+    check(cublasLtMatrixLayoutInit(&layout, type, static_cast<std::uint64_t>(columns),
+                                   static_cast<std::uint64_t>(rows), stride),
+          "cublasLtMatrixLayoutInit");
+  }
+
+  cublasLtMatmulDescOpaque_t product_{};
+  cublasLtMatrixLayoutOpaque_t a_{}, b_{}, c_{};
+};
+
 template <class T>
-void set(const Description& product, cublasLtMatmulDescAttributes_t what, const T& value) {
-  check(cublasLtMatmulDescSetAttribute(product.get(), what, &value, sizeof value),
-        "cublasLtMatmulDescSetAttribute");
-}
-template <class T>
-void set(const Preference& preference, cublasLtMatmulPreferenceAttributes_t what, const T& value) {
-  check(cublasLtMatmulPreferenceSetAttribute(preference.get(), what, &value, sizeof value),
+void set(cublasLtMatmulPreferenceOpaque_t& preference, cublasLtMatmulPreferenceAttributes_t what,
+         const T& value) {
+  check(cublasLtMatmulPreferenceSetAttribute(&preference, what, &value, sizeof value),
         "cublasLtMatmulPreferenceSetAttribute");
 }
 
-Layout layout_of(const Matrix& matrix) {
-  cublasLtMatrixLayout_t layout = nullptr;
-  check(cublasLtMatrixLayoutCreate(&layout, library_type(matrix.dtype()),
-                                   static_cast<std::uint64_t>(matrix.columns),
-                                   static_cast<std::uint64_t>(matrix.rows), matrix.stride),
-        "cublasLtMatrixLayoutCreate");
-  return Layout(layout);
-}
-
-Preference preference_of(const Key& key) {
-  cublasLtMatmulPreference_t made = nullptr;
-  check(cublasLtMatmulPreferenceCreate(&made), "cublasLtMatmulPreferenceCreate");
-  Preference preference(made);
+cublasLtMatmulAlgo_t best_algorithm(const State& state, const Key& key, const Tensor& bias_N) {
+  Description described(key, bias_N);
+  cublasLtMatmulPreferenceOpaque_t preference{};
+  check(cublasLtMatmulPreferenceInit(&preference), "cublasLtMatmulPreferenceInit");
   set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
       static_cast<std::uint64_t>(kWorkspaceBytes));
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, key.align_b);  // it sees b first
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key.align_a);
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key.align_c);
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.align_c);
-  return preference;
-}
-
-void set_bias(const Description& product, const Tensor& bias_N) {
-  set(product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias_N.raw());
-}
-
-Plan make_plan(State& state, const Key& key, const Matrix& c, Factor a, Factor b,
-               const Tensor& bias_N) {
-  Plan plan;
-  cublasLtMatmulDesc_t product = nullptr;
-  const bool tf32 = key.type == DType::f32 && key.multiply == Multiply::tf32;
-  check(cublasLtMatmulDescCreate(&product, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
-                                 CUDA_R_32F),
-        "cublasLtMatmulDescCreate");
-  plan.product.reset(product);
-  set(plan.product, CUBLASLT_MATMUL_DESC_TRANSA, key.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
-  set(plan.product, CUBLASLT_MATMUL_DESC_TRANSB, key.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
-  if (key.bias) {
-    set(plan.product, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
-    set_bias(plan.product, bias_N);
-  }
-  plan.a = layout_of(a.matrix);
-  plan.b = layout_of(b.matrix);
-  plan.c = layout_of(c);
-
   cublasLtMatmulHeuristicResult_t found{};
   int count = 0;
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
-      state.handle.get(), plan.product.get(), plan.b.get(), plan.a.get(), plan.c.get(),
-      plan.c.get(), preference_of(key).get(), 1, &found, &count);
+      state.handle.get(), described.product(), described.b(), described.a(), described.c(),
+      described.c(), &preference, 1, &found, &count);
   SR_CHECK(status == CUBLAS_STATUS_SUCCESS && count == 1, ErrorKind::device,
            "cuBLASLt has no algorithm for a {} product of [{}, {}] by [{}, {}] ({}); try "
-           "--precision=fp32",
+           "--train.precision=fp32",
            dtype_name(key.type), key.m, key.k, key.k, key.n, cublasLtGetStatusString(status));
-  plan.algorithm = found.algo;
-  return plan;
+  return found.algo;
+}
+
+// Whether an algorithm of the shared shape serves this one.
+bool serves(const State& state, const cublasLtMatmulAlgo_t& algorithm, Description& described) {
+  cublasLtMatmulHeuristicResult_t result{};
+  const cublasStatus_t status =
+      cublasLtMatmulAlgoCheck(state.handle.get(), described.product(), described.b(), described.a(),
+                              described.c(), described.c(), &algorithm, &result);
+  return status == CUBLAS_STATUS_SUCCESS && result.workspaceSize <= std::size_t{kWorkspaceBytes};
+}
+
+cublasLtMatmulAlgo_t algorithm_of(State& state, const Key& key, Description& described,
+                                  const Tensor& bias_N) {
+  const Key shared = shared_shape(key);
+  auto place = state.algorithms.find(shared);
+  if (place == state.algorithms.end())
+    place = state.algorithms.emplace(shared, best_algorithm(state, shared, bias_N)).first;
+  if (shared == key || serves(state, place->second, described)) return place->second;
+  return best_algorithm(state, key, bias_N);
 }
 
 }  // namespace
@@ -185,24 +199,16 @@ Plan make_plan(State& state, const Key& key, const Matrix& c, Factor a, Factor b
 void gemm(Context& ctx, Matrix& c, Factor a, Factor b, float alpha, float beta,
           const Tensor& bias_N, Multiply multiply) {
   expect_product(c, a, b, bias_N);
+  const CurrentDevice current(ctx.ordinal());
   State& state = state_of(ctx);
   const Key key = key_of(c, a, b, bias_N, multiply);
-  auto place = state.plans.find(key);
-  if (place == state.plans.end())
-    place = state.plans.emplace(key, make_plan(state, key, c, a, b, bias_N)).first;
-  const Plan& plan = place->second;
-  if (key.bias) set_bias(plan.product, bias_N);
-  const CurrentDevice current(ctx.ordinal());
-  check(cublasLtMatmul(state.handle.get(), plan.product.get(), &alpha, b.matrix.memory.raw(),
-                       plan.b.get(), a.matrix.memory.raw(), plan.a.get(), &beta, c.memory.raw(),
-                       plan.c.get(), c.memory.raw(), plan.c.get(), &plan.algorithm,
+  Description described(key, bias_N);
+  const cublasLtMatmulAlgo_t algorithm = algorithm_of(state, key, described, bias_N);
+  check(cublasLtMatmul(state.handle.get(), described.product(), &alpha, b.matrix.memory.raw(),
+                       described.b(), a.matrix.memory.raw(), described.a(), &beta, c.memory.raw(),
+                       described.c(), c.memory.raw(), described.c(), &algorithm,
                        state.workspace.raw(), kWorkspaceBytes, stream_of(ctx)),
         "cublasLtMatmul");
-}
-
-std::string matmul_library_version() {
-  const std::size_t version = cublasLtGetVersion();
-  return fmt::format("cuBLASLt {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }
 
 }  // namespace seqrank::cuda

@@ -18,7 +18,8 @@ struct SoftmaxOptions {
 // loss_1 (f64) is added to; dh_ND is written; dtable_VD is added to; bias_V and dbias_V (added to)
 // may be absent. `scale` multiplies loss and gradients: 1 / the global number of targets.
 // The logits' and the gradients' products multiply as ctx.precision() says.
-// target_N: i32 in [0, V).
+// target_N: i32 in [0, V). Any other is an Error on a CPU, and a loss of NaN on a GPU, which nobody
+// waits for.
 void softmax_cross_entropy(Context& ctx, Tensor& loss_1, Tensor& dh_ND, Tensor& dtable_VD,
                            Tensor& dbias_V, const Tensor& h_ND, const Tensor& table_VD,
                            const Tensor& bias_V, const Tensor& target_N, float scale,

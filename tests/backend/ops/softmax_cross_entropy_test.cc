@@ -255,6 +255,20 @@ SEQRANK_OP_TEST(SoftmaxCrossEntropy, NanReachesTheLoss) {
   EXPECT_TRUE(std::isnan(get_values(ctx, loss)[0]));
 }
 
+SEQRANK_OP_TEST(SoftmaxCrossEntropy, BadTargetReachesTheLossOfAGpu) {
+  if (device == Device::cpu) GTEST_SKIP() << "refused there";
+  for (double bad : {-1.0, 3.0}) {
+    Context ctx(device, 1);
+    Tensor loss = tensor_of(ctx, DType::f64, {1}, {0});
+    Tensor dh = ctx.empty(DType::f32, {2, 1});
+    Tensor dtable = tensor_of(ctx, DType::f32, {3, 1}, {0, 0, 0});
+    softmax_cross_entropy(ctx, loss, dh, dtable, none, tensor_of(ctx, DType::f32, {2, 1}, {1, 1}),
+                          tensor_of(ctx, DType::f32, {3, 1}, {1, 2, 3}), none,
+                          tensor_of(ctx, DType::i32, {2}, {0, bad}), 1, {});
+    EXPECT_TRUE(std::isnan(get_values(ctx, loss)[0])) << bad;
+  }
+}
+
 TEST(SoftmaxCrossEntropy, WorkspaceDoesNotGrowWithRows) {
   const auto peak = [](std::int64_t n, std::int64_t v, std::int64_t d) {
     Context ctx(Device::cpu, 1);

@@ -99,8 +99,4 @@ void gemm(Context& ctx, Matrix& c, Factor a, Factor b, float alpha, float beta,
                });
 }
 
-std::string matmul_library_version() {
-  return cpu::gemm_library_version();
-}
-
 }  // namespace seqrank::cuda
