@@ -3,12 +3,17 @@
 
 #include "backend/check.h"
 #include "backend/device.h"
+#include "collective/nccl.h"
 #include "collective/staged.h"
 
 namespace seqrank {
 namespace {
 
 enum class Exchange { nccl, staged };
+
+Exchange exchange_of(const Options& options) {
+  return options.text("exchange") == "staged" ? Exchange::staged : Exchange::nccl;
+}
 
 // Of the devices that this process sees: Slurm shows a task its own one, mpirun shows all.
 int ordinal_of(int local_rank, int devices, Exchange exchange) {
@@ -33,7 +38,8 @@ std::vector<OptionSpec> device_options() {
            "nccl|staged"}};
 }
 
-RankDevice::RankDevice(Communicator& world, const Options& options, int threads) : world_(world) {
+RankDevice::RankDevice(Communicator& world, const Options& options, int threads)
+    : world_(world), options_(options) {
   const std::string& wanted = options.text("device");
   const std::string missing = wanted == "cpu" ? "" : why_no_cuda();
   bool cuda = wanted == "cuda";
@@ -50,11 +56,19 @@ RankDevice::RankDevice(Communicator& world, const Options& options, int threads)
     ctx_ = std::make_unique<Context>(Device::cpu, threads);
     return;
   }
-  const Exchange exchange =
-      options.text("exchange") == "staged" ? Exchange::staged : Exchange::nccl;
   ctx_ = std::make_unique<Context>(Device::cuda, threads, 0,
-                                   ordinal_of(local_rank, cuda_devices(), exchange));
-  device_comm_ = make_staged_communicator(world, *ctx_);
+                                   ordinal_of(local_rank, cuda_devices(), exchange_of(options)));
+}
+
+Communicators RankDevice::ranks() {
+  if (ctx_->device() == Device::cpu) return world_;
+  if (!device_comm_)
+    device_comm_ =
+        exchange_of(options_) == Exchange::staged
+            ? make_staged_communicator(world_, *ctx_)
+            : make_nccl_communicator(world_, ctx_->ordinal(),
+                                     static_cast<double>(options_.integer("peer-timeout")));
+  return {world_, *device_comm_};
 }
 
 }  // namespace seqrank

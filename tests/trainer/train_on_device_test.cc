@@ -1,6 +1,7 @@
 // The whole training job on CUDA devices, ranks as threads, against the same job on the CPU: the
 // GPUs of this machine, or the emulated device.
 #include "backend/device.h"
+#include "collective/nccl.h"
 #include "collective/staged.h"
 #include "tests/support/op_case.h"
 #include "tests/trainer/train_support.h"
@@ -15,12 +16,17 @@ class TrainOnDevice : public Train {
     if (!why.empty()) GTEST_SKIP() << why;
   }
 
-  // Ranks share the devices that there are.
-  void run_on_device(int ranks, const std::string& name, const Settings& settings) {
+  enum class Exchange { nccl, staged };
+
+  // Staged, ranks share the devices that there are.
+  void run_on_device(int ranks, const std::string& name, const Settings& settings,
+                     Exchange exchange = Exchange::staged) {
     const Options given = options(name, settings);
     with_ranks(ranks, [&](Communicator& comm) {
       Context ctx(Device::cuda, 1, 0, comm.rank() % cuda_devices());
-      const auto device_comm = make_staged_communicator(comm, ctx);
+      const auto device_comm = exchange == Exchange::staged
+                                   ? make_staged_communicator(comm, ctx)
+                                   : make_nccl_communicator(comm, ctx.ordinal());
       train(ctx, {comm, *device_comm}, Dataset::open(given.text("data")), given, {}, {});
     });
   }
@@ -53,6 +59,26 @@ TEST_F(TrainOnDevice, TwoRanksHaveTheLossesOfTheCpu) {
   run(2, "two-cpu", settings);
   run_on_device(2, "two-cuda", settings);
   expect_losses_as_on_cpu("two", 1e-3);
+}
+
+TEST_F(TrainOnDevice, TwoRanksOverNcclHaveTheLossesOfTheCpu) {
+  if (cuda_devices() < 2) GTEST_SKIP() << "NCCL wants a device a rank, there is one";
+  const Settings settings = {{"train.steps", kSteps}, {"train.bucket_bytes", "1000"}};
+  run(2, "nccl-cpu", settings);
+  run_on_device(2, "nccl-cuda", settings, Exchange::nccl);
+  expect_losses_as_on_cpu("nccl", 1e-3);
+}
+
+TEST_F(TrainOnDevice, Bf16HasTheLossesOfTheCpuNearly) {
+  run(2, "bf16-cpu", {{"train.steps", kSteps}});
+  run_on_device(2, "bf16-cuda", {{"train.steps", kSteps}, {"train.precision", "bf16"}});
+  expect_losses_as_on_cpu("bf16", 1e-2);
+}
+
+TEST_F(TrainOnDevice, Fp16WithItsLossScaleHasTheLossesOfTheCpuNearly) {
+  run(2, "fp16-cpu", {{"train.steps", kSteps}});
+  run_on_device(2, "fp16-cuda", {{"train.steps", kSteps}, {"train.precision", "fp16"}});
+  expect_losses_as_on_cpu("fp16", 1e-2);
 }
 
 TEST_F(TrainOnDevice, StoppedAndResumedIsBitwiseTheUninterruptedRun) {
