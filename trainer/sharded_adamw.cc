@@ -1,43 +1,66 @@
-// Which pieces of which parameters a rank updates.
+// Which pieces of the parameters a rank updates: one of each bucket, whatever parameters lie in it,
+// since a GPU wants few launches, not many small ones.
 #include "trainer/sharded_adamw.h"
 
 #include <algorithm>
 
 #include "backend/ops/activation.h"
+#include "backend/transfer.h"
 
 namespace seqrank {
+namespace {
+
+template <class T>
+Tensor on_device(Context& ctx, const std::vector<T>& values) {
+  Tensor host(ctx.host_arena(), DTypeOf<T>::value, {static_cast<std::int64_t>(values.size())},
+              Tag::optimiser);
+  std::ranges::copy(values, host.data<T>());
+  return to_device(ctx, host, Tag::optimiser);
+}
+
+}  // namespace
 
 ShardedAdamW::ShardedAdamW(Context& ctx, ParameterStore& store, const GradientExchange& exchange,
                            const AdamW& options, float decay)
-    : options_(options), decay_(decay) {
+    : options_(options) {
   for (const GradientExchange::Bucket& bucket : exchange.buckets()) {
+    const auto [own_begin, own_end] = bucket.own;
+    if (own_begin >= own_end) continue;
+    Piece piece{store.values().flat_range(own_begin, own_end),
+                store.gradients().flat_range(own_begin, own_end),
+                ctx.empty(DType::f32, {own_end - own_begin}, Tag::optimiser),
+                ctx.empty(DType::f32, {own_end - own_begin}, Tag::optimiser),
+                {}};
+    fill(ctx, piece.m, 0);
+    fill(ctx, piece.v, 0);
+    std::vector<float> decays;
+    std::vector<std::int64_t> ends;
     for (const Parameter& p : store.parameters()) {
-      const std::int64_t begin = std::max(bucket.own.begin, p.offset);
-      const std::int64_t end = std::min(bucket.own.end, p.offset + p.shape.numel());
+      // Rows that nobody reads, up to the extent, are zeros without gradients, and stay so.
+      const std::int64_t begin = std::max(own_begin, p.offset);
+      const std::int64_t end = std::min(own_end, p.offset + p.extent);
       if (begin >= end) continue;
-      Segment segment{&p,
-                      begin - p.offset,
-                      end - p.offset,
-                      store.values().flat_range(begin, end),
-                      store.gradients().flat_range(begin, end),
-                      ctx.empty(DType::f32, {end - begin}, Tag::optimiser),
-                      ctx.empty(DType::f32, {end - begin}, Tag::optimiser)};
-      fill(ctx, segment.m, 0);
-      fill(ctx, segment.v, 0);
-      segments_.push_back(std::move(segment));
+      decays.push_back(p.decay == Decay::yes ? decay : 0.0f);
+      ends.push_back(end - own_begin);
+      const std::int64_t last = std::min(end, p.offset + p.shape.numel());
+      if (begin < last)
+        segments_.push_back({&p, begin - p.offset, last - p.offset,
+                             piece.value.flat_range(begin - own_begin, last - own_begin),
+                             piece.m.flat_range(begin - own_begin, last - own_begin),
+                             piece.v.flat_range(begin - own_begin, last - own_begin)});
     }
+    piece.decay = {on_device(ctx, decays), on_device(ctx, ends)};
+    pieces_.push_back(std::move(piece));
   }
 }
 
 void ShardedAdamW::add_squared_norm(Context& ctx, Tensor& sum_1) {
-  for (const Segment& segment : segments_) seqrank::add_squared_norm(ctx, sum_1, segment.gradient);
+  for (const Piece& piece : pieces_) seqrank::add_squared_norm(ctx, sum_1, piece.gradient);
 }
 
 void ShardedAdamW::update(Context& ctx, const Tensor& scale_1, float rate, std::int64_t updates) {
-  for (Segment& s : segments_) {
-    const float decay = s.parameter->decay == Decay::yes ? decay_ : 0.0f;
-    adamw(ctx, s.value, s.m, s.v, s.gradient, scale_1, options_, rate, decay, updates);
-  }
+  for (Piece& p : pieces_)
+    adamw(ctx, p.value, p.m, p.v, p.gradient, scale_1, options_, rate, p.decay, updates);
 }
 
 std::vector<TensorPiece> ShardedAdamW::pieces() {

@@ -24,15 +24,20 @@ class ShardedAdamW {
   std::vector<TensorPiece> pieces();
 
  private:
-  // The part of one parameter that lies in one of this rank's pieces.
+  // This rank's of a bucket.
+  struct Piece {
+    Tensor value, gradient, m, v;
+    DecayParts decay;  // a part a parameter
+  };
+  // The part of one parameter that lies in a piece; views.
   struct Segment {
     const Parameter* parameter;
     std::int64_t begin, end;  // of the flattened parameter
-    Tensor value, gradient, m, v;
+    Tensor value, m, v;
   };
+  std::vector<Piece> pieces_;
   std::vector<Segment> segments_;
   AdamW options_;
-  float decay_;
 };
 
 }  // namespace seqrank

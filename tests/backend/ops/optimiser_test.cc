@@ -1,6 +1,7 @@
 // AdamW against its definition in double, and the decisions of clip and finite check.
 #include "backend/ops/optimiser.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -9,7 +10,20 @@
 namespace seqrank {
 namespace {
 
-constexpr float kRate = 0.01f, kDecay = 0.1f;
+constexpr float kRate = 0.01f;
+
+// Parts of n elements, an empty one and one of a single element among them, and how they decay.
+std::vector<double> part_ends(std::int64_t n) {
+  const auto end = static_cast<double>(n);
+  return {std::floor(end / 3), std::floor(end / 3), std::floor(end / 2),
+          std::min(std::floor(end / 2) + 1, end), end};
+}
+const std::vector<double> kDecays = {0.125, 9, 0, 0.25, 0.5};
+
+double decay_of(std::int64_t element, std::int64_t n) {
+  const std::vector<double> ends = part_ends(n);
+  return kDecays[std::ranges::upper_bound(ends, static_cast<double>(element)) - ends.begin()];
+}
 
 // One update written as in the paper (algorithm 2), with the schedule's factor at one.
 void reference(Values& v, std::int64_t n, double factor, std::int64_t updates) {
@@ -23,7 +37,7 @@ void reference(Values& v, std::int64_t n, double factor, std::int64_t updates) {
     const double w = v["w0"][i];
     v["m"][i] = m;
     v["v"][i] = s;
-    v["w"][i] = w - double{kRate} * (m_hat / (std::sqrt(v_hat) + o.epsilon) + double{kDecay} * w);
+    v["w"][i] = w - double{kRate} * (m_hat / (std::sqrt(v_hat) + o.epsilon) + decay_of(i, n) * w);
   }
 }
 
@@ -31,6 +45,8 @@ void check_adamw(Device device, std::int64_t n, std::int64_t updates, double fac
   OpCase c(fmt::format("n={} updates={} factor={}", n, updates, factor), device);
   c.constant("g", {n}).constant("w0", {n}).constant("m0", {n}, -0.1, 0.1);
   c.constant("v0", {n}, 0, 0.01).constant_values("scale", {1}, DType::f32, {factor});
+  c.constant_values("decay", {5}, DType::f32, kDecays);
+  c.constant_values("end", {5}, DType::i64, part_ends(n));
   c.output("w", {n}).output("m", {n}).output("v", {n});
   c.reference([=](Values& v) {
     if (factor != 0) return reference(v, n, factor, updates);
@@ -42,7 +58,8 @@ void check_adamw(Device device, std::int64_t n, std::int64_t updates, double fac
     t["w"] = t["w0"];
     t["m"] = t["m0"];
     t["v"] = t["v0"];
-    adamw(ctx, t["w"], t["m"], t["v"], t["g"], t["scale"], AdamW{}, kRate, kDecay, updates);
+    adamw(ctx, t["w"], t["m"], t["v"], t["g"], t["scale"], AdamW{}, kRate, {t["decay"], t["end"]},
+          updates);
   });
   c.check();
 }
@@ -59,11 +76,15 @@ SEQRANK_OP_TEST(AdamW, WritesNothingWhereTheScaleIsZero) {
   Tensor w = ctx.empty(DType::f32, {3}), m = ctx.empty(DType::f32, {3});
   Tensor v = ctx.empty(DType::f32, {3}), g = ctx.empty(DType::f32, {3});
   Tensor scale = ctx.empty(DType::f32, {1});
-  for (Tensor* x : {&w, &m, &v}) set_values(*x, {1, 2, 3});
-  set_values(g, {1, NAN, INFINITY});
-  set_values(scale, {0});
-  adamw(ctx, w, m, v, g, scale, AdamW{}, kRate, kDecay, 1);
-  for (const Tensor* x : {&w, &m, &v}) EXPECT_EQ(get_values(*x), (std::vector<double>{1, 2, 3}));
+  Tensor decay = ctx.empty(DType::f32, {1}), end = ctx.empty(DType::i64, {1});
+  for (Tensor* x : {&w, &m, &v}) set_values(ctx, *x, {1, 2, 3});
+  set_values(ctx, g, {1, NAN, INFINITY});
+  set_values(ctx, scale, {0});
+  set_values(ctx, decay, {0.1});
+  set_values(ctx, end, {3});
+  adamw(ctx, w, m, v, g, scale, AdamW{}, kRate, {decay, end}, 1);
+  for (const Tensor* x : {&w, &m, &v})
+    EXPECT_EQ(get_values(ctx, *x), (std::vector<double>{1, 2, 3}));
 }
 
 SEQRANK_OP_TEST(SquaredNorm, AddsTheSumOfSquares) {
@@ -79,21 +100,21 @@ SEQRANK_OP_TEST(SquaredNorm, AddsTheSumOfSquares) {
   }
 }
 
-double squared_norm(const std::vector<double>& values, int threads) {
-  Context ctx(Device::cpu, threads);
+double squared_norm(Device device, const std::vector<double>& values, int threads) {
+  Context ctx(device, threads);
   Tensor x = ctx.empty(DType::f32, {static_cast<std::int64_t>(values.size())});
   Tensor sum = ctx.empty(DType::f64, {1});
-  set_values(x, values);
-  set_values(sum, {0});
+  set_values(ctx, x, values);
+  set_values(ctx, sum, {0});
   add_squared_norm(ctx, sum, x);
-  return get_values(sum)[0];
+  return get_values(ctx, sum)[0];
 }
 
-TEST(SquaredNorm, IsNotFiniteWhereAnElementIsNot) {
+SEQRANK_OP_TEST(SquaredNorm, IsNotFiniteWhereAnElementIsNot) {
   std::vector<double> values(10000, 0.5);
   for (double bad : {std::nan(""), double{INFINITY}, -double{INFINITY}}) {
     values[7777] = bad;
-    EXPECT_FALSE(std::isfinite(squared_norm(values, 1)));
+    EXPECT_FALSE(std::isfinite(squared_norm(device, values, 1)));
   }
 }
 
@@ -103,9 +124,9 @@ TEST(SquaredNorm, HasTheSameBitsAtAnyThreadCount) {
 #endif
   std::vector<double> values(100003);
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = 1.0 / (i % 997 + 1);
-  const double one = squared_norm(values, 1);
-  EXPECT_EQ(one, squared_norm(values, 2));
-  EXPECT_EQ(one, squared_norm(values, 3));
+  const double one = squared_norm(Device::cpu, values, 1);
+  EXPECT_EQ(one, squared_norm(Device::cpu, values, 2));
+  EXPECT_EQ(one, squared_norm(Device::cpu, values, 3));
 }
 
 SEQRANK_OP_TEST(ClipScale, Decides) {
@@ -119,9 +140,9 @@ SEQRANK_OP_TEST(ClipScale, Decides) {
   for (const Row& row : rows) {
     Context ctx(device, 1);
     Tensor squared = ctx.empty(DType::f64, {1}), scale = ctx.empty(DType::f32, {1});
-    set_values(squared, {row.squared});
+    set_values(ctx, squared, {row.squared});
     clip_scale(ctx, scale, squared, row.clip);
-    EXPECT_EQ(get_values(scale)[0], row.scale) << row.squared << " clip " << row.clip;
+    EXPECT_EQ(get_values(ctx, scale)[0], row.scale) << row.squared << " clip " << row.clip;
   }
 }
 
