@@ -1,4 +1,5 @@
-// Best items of each row of scores, and the rank of one given item.
+// Best items of each row of scores, and the rank of one given item. Items out of range are an error
+// on a CPU; a GPU, which nobody waits for, does not look: who makes the lists sees to it.
 #pragma once
 
 #include "backend/context.h"

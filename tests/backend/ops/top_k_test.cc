@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "tests/support/op_case.h"
@@ -14,7 +15,7 @@ constexpr double kInf = INFINITY;
 
 Tensor tensor_of(Context& ctx, DType type, Shape shape, const std::vector<double>& values) {
   Tensor tensor = ctx.empty(type, shape);
-  set_values(tensor, values);
+  set_values(ctx, tensor, values);
   return tensor;
 }
 
@@ -75,21 +76,32 @@ SEQRANK_OP_TEST(TopK, MatchesSort) {
 }
 
 // Rising scores replace the candidates again and again.
-TEST(TopK, RisingScores) {
-  Context ctx(Device::cpu, 1);
+SEQRANK_OP_TEST(TopK, RisingScores) {
+  Context ctx(device, 1);
   std::vector<double> scores(5000);
   std::iota(scores.begin(), scores.end(), 0);
   Tensor value = ctx.empty(DType::f32, {1, 3}), id = ctx.empty(DType::i32, {1, 3});
   top_k(ctx, value, id, tensor_of(ctx, DType::f32, {1, 5000}, scores));
-  EXPECT_EQ(get_values(id), (std::vector<double>{4999, 4998, 4997}));
+  EXPECT_EQ(get_values(ctx, id), (std::vector<double>{4999, 4998, 4997}));
 }
 
-TEST(TopK, NanNeverAppears) {
-  Context ctx(Device::cpu, 1);
+SEQRANK_OP_TEST(TopK, NanNeverAppears) {
+  Context ctx(device, 1);
   Tensor value = ctx.empty(DType::f32, {1, 3}), id = ctx.empty(DType::i32, {1, 3});
   top_k(ctx, value, id, tensor_of(ctx, DType::f32, {1, 4}, {NAN, 1, NAN, 2}));
-  EXPECT_EQ(get_values(id), (std::vector<double>{3, 1, -1}));
-  EXPECT_EQ(get_values(value), (std::vector<double>{2, 1, -kInf}));
+  EXPECT_EQ(get_values(ctx, id), (std::vector<double>{3, 1, -1}));
+  EXPECT_EQ(get_values(ctx, value), (std::vector<double>{2, 1, -kInf}));
+  // Nor where there are as many other scores as wanted, and all of them very small.
+  const double low = -std::numeric_limits<float>::max();
+  top_k(ctx, value, id, tensor_of(ctx, DType::f32, {1, 6}, {NAN, low, -kInf, low, low, NAN}));
+  EXPECT_EQ(get_values(ctx, id), (std::vector<double>{1, 3, 4}));
+}
+
+SEQRANK_OP_TEST(TopK, ZerosOfBothSignsAreEqualAndInfinityIsBest) {
+  Context ctx(device, 1);
+  Tensor value = ctx.empty(DType::f32, {1, 3}), id = ctx.empty(DType::i32, {1, 3});
+  top_k(ctx, value, id, tensor_of(ctx, DType::f32, {1, 5}, {-1, -0.0, 0, -0.0, kInf}));
+  EXPECT_EQ(get_values(ctx, id), (std::vector<double>{4, 1, 2}));
 }
 
 SEQRANK_OP_TEST(RankOf, MatchesCount) {
@@ -106,27 +118,27 @@ SEQRANK_OP_TEST(RankOf, MatchesCount) {
   }
 }
 
-TEST(RankOf, NanIsBetterThanTheTarget) {
-  Context ctx(Device::cpu, 1);
+SEQRANK_OP_TEST(RankOf, NanIsBetterThanTheTarget) {
+  Context ctx(device, 1);
   Tensor rank = ctx.empty(DType::i32, {3}), tied = ctx.empty(DType::i32, {3});
   rank_of(ctx, rank, tied,
           tensor_of(ctx, DType::f32, {3, 4}, {5, NAN, 1, 5, NAN, NAN, 1, 2, -kInf, 3, -kInf, 1}),
           tensor_of(ctx, DType::i32, {3}, {0, 1, 0}));
-  EXPECT_EQ(get_values(rank), (std::vector<double>{3, 4, 4}));
-  EXPECT_EQ(get_values(tied), (std::vector<double>{1, 0, 1}));
+  EXPECT_EQ(get_values(ctx, rank), (std::vector<double>{3, 4, 4}));
+  EXPECT_EQ(get_values(ctx, tied), (std::vector<double>{1, 0, 1}));
 }
 
-TEST(MaskItems, LeavesTheKeptOne) {
-  Context ctx(Device::cpu, 2);
+SEQRANK_OP_TEST(MaskItems, LeavesTheKeptOne) {
+  Context ctx(device, 2);
   const std::vector<double> scores{1, 2, 3, 4, 5, 6, 7, 8, 9};
   const Tensor item = tensor_of(ctx, DType::i32, {5}, {0, 2, 2, 1, 0});
   const Tensor offset = tensor_of(ctx, DType::i32, {4}, {0, 3, 3, 5});
   Tensor all = tensor_of(ctx, DType::f32, {3, 3}, scores);
   mask_items(ctx, all, item, offset, none);
-  EXPECT_EQ(get_values(all), (std::vector<double>{-kInf, 2, -kInf, 4, 5, 6, -kInf, -kInf, 9}));
+  EXPECT_EQ(get_values(ctx, all), (std::vector<double>{-kInf, 2, -kInf, 4, 5, 6, -kInf, -kInf, 9}));
   Tensor but_one = tensor_of(ctx, DType::f32, {3, 3}, scores);
   mask_items(ctx, but_one, item, offset, tensor_of(ctx, DType::i32, {3}, {2, 0, 2}));
-  EXPECT_EQ(get_values(but_one), (std::vector<double>{-kInf, 2, 3, 4, 5, 6, -kInf, -kInf, 9}));
+  EXPECT_EQ(get_values(ctx, but_one), (std::vector<double>{-kInf, 2, 3, 4, 5, 6, -kInf, -kInf, 9}));
 }
 
 TEST(MaskItems, RefusesForeignItems) {
