@@ -195,13 +195,12 @@ def ranks_of_a_node_take_a_gpu_each(jobs):
     os.chmod("doctor", 0o755)
     jobs.program = os.path.abspath("doctor")
     for launcher in "srun", "mpirun":
-        job = jobs.submit("train_nodes.sbatch", launcher, options=["--gres=gpu:2"],
-                          launcher=launcher)
+        job = jobs.submit("train_gpu.sbatch", launcher, launcher=launcher)
         jobs.finish(job, restarts=0)
         rows = re.findall(r"^(\d) +(h\d) +(\d) .* (\d)$", jobs.log(job), flags=re.M)
         assert rows == [("0", "h1", "0", "0"), ("1", "h1", "1", "1"),
                         ("2", "h2", "0", "0"), ("3", "h2", "1", "1")], jobs.log(job)
-    job = jobs.submit("train_nodes.sbatch", "one", options=["--gres=gpu:1"])
+    job = jobs.submit("train_gpu.sbatch", "one", options=["--gres=gpu:1"])
     jobs.wait_for_state(job, "FAILED")
     assert "error: 2 ranks and 1 visible GPU on a host" in jobs.log(job), jobs.log(job)
 
