@@ -103,7 +103,7 @@ TEST(NcclDeathTest, ValuesGoThroughTheHost) {
                           [](Communicator& host) {
                             make_nccl_communicator(host, 0)->all_reduce_value(1.0, Reduce::sum);
                           }),
-               "values and texts go through the host's communicator");
+               "go through the host's communicator");
 }
 
 }  // namespace
