@@ -37,7 +37,8 @@ T* kernel_argument(Access<T> a) {
 template <auto kernel, class... Args>
 void launch(const LaunchShape& shape, cudaStream_t stream, Args... args) {
   if (shape.grid.x == 0 || shape.grid.y == 0 || shape.grid.z == 0) return;
-  if (shape.dynamic_shared > (48 << 10))
+  // 48 KiB, in which fixed arrays count too, may be had without asking.
+  if (shape.dynamic_shared > (40 << 10))
     cuda_check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                     static_cast<int>(shape.dynamic_shared)),
                "shared memory of a kernel");

@@ -23,12 +23,14 @@
 #undef __constant__
 #undef __shared__
 #undef __launch_bounds__
+#undef __forceinline__
 #define __global__
 #define __device__
 #define __host__
 #define __constant__
 #define __shared__ static_assert(false, "declare shared memory through SHARED_ARRAY")
 #define __launch_bounds__(...)
+#define __forceinline__ inline  // forced, it would only cost compile time
 
 #define threadIdx (::seqrank::simt::thread->index)
 #define blockIdx (::seqrank::simt::block->index)
