@@ -92,6 +92,7 @@ void copy_async_16(void* to, const void* from, Place place) {
     land(copy);
   } else {
     sanitizers::has_written(to, 16);  // the copy may happen now as well as at the wait
+    const sanitizers::Untraced untraced;
     thread->copies.push_back(copy);
   }
 }
