@@ -25,11 +25,6 @@ class TrainPrecision : public Train {
     ADD_FAILURE() << "nothing was thrown";
     return "";
   }
-  TrainingState saved(const std::string& name) {
-    const auto comm = make_null_communicator();
-    CheckpointStore store(temp_.path() + "/" + name + "/checkpoints", *comm);
-    return store.newest_good().value();
-  }
 };
 
 // Weights move by rounding of 2^-9 and by what that does to later steps; the loss of a step is the

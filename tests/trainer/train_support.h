@@ -76,6 +76,13 @@ class Train : public testing::Test {
     return result;
   }
 
+  // What the newest checkpoint says besides tensors.
+  TrainingState saved(const std::string& name) {
+    const auto comm = make_null_communicator();
+    CheckpointStore store(temp_.path() + "/" + name + "/checkpoints", *comm);
+    return store.newest_good().value();
+  }
+
   // Weights and moments of a checkpoint, read as one rank.
   std::vector<float> state(const std::string& name, std::int64_t step) {
     const auto comm = make_null_communicator();

@@ -231,25 +231,29 @@ TEST_F(Train, SteadyStateAllocatesNothing) {
 #ifdef SEQRANK_ARENA_PASSES_THROUGH
   GTEST_SKIP() << "the arena of a sanitizer build passes every block through";
 #endif
-  const auto comm = make_null_communicator();
-  Context ctx(Device::cpu, 1);
-  const Options given = options("steady", {{"train.steps", "60"}, {"train.log_every", "60"}});
-  const Dataset dataset = Dataset::open(data_);
-  TrainingParts parts(ctx, *comm, dataset, given);
-  const auto steps = [&](std::int64_t from, std::size_t ahead) {
-    std::deque<Batch> batches;
-    for (std::int64_t s = from; s < 60; ++s) {
-      while (batches.size() <= ahead) batches.push_back(parts.loader.next());
-      parts.step->run(batches.front(), s, 1e-3f, TrainStep::Wish::go_on, &batches[1]);
-      batches.pop_front();
-    }
-  };
-  steps(0, 8);
-  parts.loader.seek(0);
-  parts.loader.next();  // the thread is done with what it was making
-  const std::int64_t before = ctx.arena().device_allocations();
-  steps(1, 1);
-  EXPECT_EQ(ctx.arena().device_allocations(), before);
+  for (const char* precision : {"fp32", "bf16"}) {
+    const auto comm = make_null_communicator();
+    Context ctx(Device::cpu, 1);
+    const Options given =
+        options("steady",
+                {{"train.steps", "60"}, {"train.log_every", "60"}, {"train.precision", precision}});
+    const Dataset dataset = Dataset::open(data_);
+    TrainingParts parts(ctx, *comm, dataset, given);
+    const auto steps = [&](std::int64_t from, std::size_t ahead) {
+      std::deque<Batch> batches;
+      for (std::int64_t s = from; s < 60; ++s) {
+        while (batches.size() <= ahead) batches.push_back(parts.loader.next());
+        parts.step->run(batches.front(), s, 1e-3f, TrainStep::Wish::go_on, &batches[1]);
+        batches.pop_front();
+      }
+    };
+    steps(0, 8);
+    parts.loader.seek(0);
+    parts.loader.next();  // the thread is done with what it was making
+    const std::int64_t before = ctx.arena().device_allocations();
+    steps(1, 1);
+    EXPECT_EQ(ctx.arena().device_allocations(), before);
+  }
 }
 
 }  // namespace
