@@ -154,7 +154,9 @@ class MpiTransport final : public Transport {
   }
 
   void close() override {
-    barrier({Operation::barrier});
+    const Call last{Operation::barrier};
+    waiter_.begin(last);  // the patience counts from here, not from the last call, if there was one
+    barrier(last);
     const MpiBlockGuard guard("closing a communicator", limits_.patience);
     waiter_.close();
     if (comm_ == MPI_COMM_WORLD) {

@@ -23,7 +23,10 @@ void work(Communicator& ranks, const std::string& fault) {
   for (float& value : x.span<float>()) value = 1;
   ranks.all_reduce(x, Reduce::sum);
   ranks.stream().synchronize();
-  if (ranks.rank() == 1) {
+  if (fault == "unused_part") {
+    auto part = ranks.split(0, 0);
+    if (ranks.rank() == 1) ::usleep(300'000);
+  } else if (ranks.rank() == 1) {
     auto part = ranks.split(0, 0);
     if (fault == "throw") throw Error(ErrorKind::data, "no such file");
     if (fault == "in_flight") {  // unwinds a communicator and tensors that are in use
@@ -62,10 +65,11 @@ int main(int, char** argv) {
     }
   }
   seqrank::MpiLimits limits;
-  if (fault == "stopped" || fault == "elsewhere") limits.patience = 1;
+  if (fault == "stopped" || fault == "elsewhere" || fault == "unused_part") limits.patience = 1;
   const auto ranks = seqrank::make_mpi_communicator(limits);
   try {
     seqrank::work(*ranks, fault);
+    fmt::print("rank {}: nothing failed\n", ranks->rank());
   } catch (const seqrank::Error& error) {
     fmt::print(stderr, "rank {}: {}\n", ranks->rank(), error.what());
     ranks->abort(error.what(), error.exit_code());
