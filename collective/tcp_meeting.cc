@@ -7,16 +7,15 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <optional>
-#include <sstream>
 #include <thread>
 
 #include "backend/check.h"
+#include "collective/tcp_notice.h"
 
 namespace seqrank {
 namespace {
@@ -76,35 +75,6 @@ Hello hello_of(const TcpMeeting& meeting, int port) {
   std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
   copy_text(hello.boot, boot);
   return hello;
-}
-
-// What rank 0 writes for the others: how to know it, and where it may be reached.
-struct Notice {
-  std::uint64_t token = 0;
-  int port = 0;
-  std::vector<std::string> addresses;
-};
-
-void write_notice(const std::string& path, const Notice& notice) {
-  const std::string draft = path + ".new";
-  std::ofstream file(draft);
-  file << notice.token << ' ' << notice.port;
-  for (const std::string& address : notice.addresses) file << ' ' << address;
-  file << '\n';
-  file.close();
-  SR_CHECK(file && std::rename(draft.c_str(), path.c_str()) == 0, ErrorKind::peers,
-           "cannot write {}, by which the ranks meet: {}", path, std::strerror(errno));
-}
-
-std::optional<Notice> read_notice(const std::string& path) {
-  std::ifstream file(path);
-  std::string line, address;
-  if (!std::getline(file, line)) return std::nullopt;
-  std::istringstream words(line);
-  Notice notice;
-  if (!(words >> notice.token >> notice.port)) return std::nullopt;
-  while (words >> address) notice.addresses.push_back(address);
-  return notice;
 }
 
 // Rank 0's part.
@@ -231,11 +201,11 @@ std::optional<Joined> join_at(const TcpMeeting& meeting, const std::string& addr
 // The others' part: until rank 0 is there.
 Joined join(const TcpMeeting& meeting, Hello hello, Deadline deadline) {
   while (std::chrono::steady_clock::now() < deadline) {
-    Notice notice{0, meeting.port, {}};
+    TcpNotice notice{0, meeting.port, {}};
     if (meeting.file.empty()) {
       notice.addresses = addresses_of(meeting.host);
     } else {
-      notice = read_notice(meeting.file).value_or(Notice());
+      notice = read_notice(meeting.file).value_or(TcpNotice());
     }
     hello.token = notice.token;
     for (const std::string& address : notice.addresses) {
