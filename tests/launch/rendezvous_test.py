@@ -2,7 +2,7 @@
 """Trains with ranks that are started one by one, without mpirun, and meet over TCP.
 
   rendezvous_test.py --list                names of the cases
-  rendezvous_test.py PROGRAM CASE          runs one
+  rendezvous_test.py PROGRAM CASE          runs one; exit 77 = skipped, with the reason
 """
 import os
 import re
@@ -16,7 +16,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import cases
 from training import SMALL, STOPPED_RESUMABLE, losses, make_data, sums
 
-USAGE, DATA, PEERS = 2, 3, 5
+USAGE, DATA, DEVICE, PEERS = 2, 3, 4, 5
+SKIPPED = 77
 
 
 def free_port():
@@ -124,6 +125,40 @@ def missing_variables_are_named(program):
         assert done.returncode == USAGE and len(lines) == 1 and name in lines[0], done
 
 
+def skip_without_two_devices(processes):
+    """Of a run that ends well where there are two."""
+    codes, lines = finish(processes)
+    if DEVICE in codes:
+        print("skipped:", lines[0])
+        sys.exit(SKIPPED)
+    assert (codes, lines) == ([0, 0], [])
+
+
+def nccl_between_processes_has_the_losses_of_the_cpu(program):
+    make_data(program)
+    skip_without_two_devices(start(program, "cuda", 2, "--train.steps=20", "--device=cuda"))
+    assert finish(start(program, "cpu", 2, "--train.steps=20", "--device=cpu")) == ([0, 0], [])
+    cuda, cpu = losses("cuda"), losses("cpu")
+    assert sorted(cuda) == list(range(1, 21))
+    for step, loss in cpu.items():
+        assert abs(cuda[step] - loss) < 1e-3 * loss, (step, cuda[step], loss)
+
+
+def rank_that_is_lost_ends_a_host_that_waits_for_its_gpu(program):
+    make_data(program)
+    skip_without_two_devices(start(program, "short", 2, "--train.steps=1", "--device=cuda"))
+    for lost, pattern in ((signal.SIGKILL, "."), (signal.SIGSTOP, "4 s without progress")):
+        run = f"run-{lost.name}"
+        processes = start(program, run, 2, "--train.steps=1000000", "--device=cuda",
+                          "--peer-timeout=4")
+        wait_for_steps(run, processes)
+        processes[1].send_signal(lost)
+        assert processes[0].wait(timeout=60) == PEERS
+        processes[1].kill()
+        lines = finish(processes)[1]
+        assert len(lines) == 1 and re.search(f"^seqrank: rank 0: .*{pattern}", lines[0]), lines
+
+
 if __name__ == "__main__":
     cases.main({f.__name__: f for f in (
         same_bits_as_under_mpirun,
@@ -131,4 +166,6 @@ if __name__ == "__main__":
         killed_rank_ends_the_others_and_is_named,
         failing_rank_ends_all_with_its_code,
         error_of_all_ranks_is_told_once,
-        missing_variables_are_named)})
+        missing_variables_are_named,
+        nccl_between_processes_has_the_losses_of_the_cpu,
+        rank_that_is_lost_ends_a_host_that_waits_for_its_gpu)})
