@@ -19,6 +19,7 @@ Files that the sections look for (others are listed at the end):
   scaling-cores*.json, scaling-hosts*.json   `seqrank bench scaling`
   scaling-model*.json {"model": `seqrank bench model`, and the runs that it read}
   stops*.json         tests/long/stops.py
+  kernels*.json       docs/kernel_resources.py
 A result of plain values instead is shown as a table of these values.
 """
 import fnmatch
@@ -234,6 +235,32 @@ def stops(records, goals):
     return out
 
 
+def kernels(records, _):
+    out = []
+    for r in records:
+        by_name = {}
+        for k in r.result["kernels"]:
+            name = k["kernel"].split("<")[0].split("(")[0]
+            by_name.setdefault((k["file"], name), []).append(k)
+        architectures = sorted({k["sm"] for k in r.result["kernels"]})
+        spilling = sorted({name for (_, name), ks in by_name.items()
+                           if any(k["spill_store_bytes"] + k["spill_load_bytes"] for k in ks)})
+        rows = []
+        for (path, name), ks in sorted(by_name.items()):
+            most = [max(k["registers"] for k in ks if k["sm"] == sm) for sm in architectures]
+            rows.append([f"{path}: {name}", len(ks) // len(architectures), *most,
+                         max(k["shared_bytes"] for k in ks), max(k["stack_bytes"] for k in ks),
+                         max(k["spill_store_bytes"] + k["spill_load_bytes"] for k in ks)])
+        out += [f"As ptxas of CUDA {r.result['nvcc']} tells it; of a kernel's variants the most. "
+                "Shared memory is what a kernel declares, without what a launch asks for on top. "
+                "Nothing here ran on a GPU.", ""]
+        out += table(["kernel", "variants", *(f"registers, sm_{sm}" for sm in architectures),
+                      "shared, bytes", "stack, bytes", "spilled, bytes"], rows)
+        out += [f"{len(by_name)} kernels, {len(r.result['kernels'])} compiled; with spills: "
+                f"{', '.join(spilling) or 'none'}.", ""]
+    return out
+
+
 # Page -> title, and sections: title, names of files, what makes the text. Files that no section
 # wants go to the first page.
 PAGES = {
@@ -251,6 +278,7 @@ PAGES = {
         ("Two hosts, and communication about as long as compute", ["scaling-hosts*"],
          scaling_sections.hosts),
         ("Modelled against measured", ["scaling-model*", "scaling-points*"], scaling_sections.model),
+        ("CUDA kernels: registers, shared memory, spills", ["kernels*"], kernels),
     ]),
     "reliability.md": ("Reliability", [
         ("Stops, in every way and in every phase", ["stops*"], stops),

@@ -13,12 +13,15 @@ passed=0 failed=0 skipped=0 broken="" named=""
 
 launch/setup.sh
 
-# What ctest runs under a preset. asan: everything that needs no launcher, whose processes ASan's
-# leak check cannot follow. tsan: ranks as threads, the loader and the emulated device; it
-# cannot see inside MPI.
+# What ctest runs under a preset. cuda and cuda-emulated: what there is to run on a device; without
+# a GPU, cuda is built and linked, and its tests are skipped with the reason. asan: everything that
+# needs no launcher, whose processes ASan's leak check cannot follow. tsan: ranks as threads, the
+# loader and the emulated device; it cannot see inside MPI.
 selection() {
   case $1 in
     asan) echo "-L L0" ;;
+    cuda) echo "-L L0 -R _cuda$|OnDevice" ;;
+    cuda-emulated) echo "-L L0|L1 -R _cuda$|OnDevice|Device|Emulated|Nccl|Staged|Rendezvous" ;;
     tsan) echo "-L L0 -R Thread|Ranks|Mismatch|Loader|Stream|Exchange|Checkpoint|Train|Stop\.|BenchScaling|Emulated|_cuda$" ;;
     *) echo "-L L0|L1" ;;
   esac
