@@ -35,13 +35,14 @@ def by_file():
     return ["--rendezvous=file", "--rendezvous-file=meeting"], {}
 
 
-def words(program, run, *more):
-    return [program, "train", "--data=data.h5", f"--run={run}", "--threads=1", *SMALL, *more]
+def words(program, run, *more, device="cpu"):
+    return [program, "train", "--data=data.h5", f"--run={run}", "--threads=1",
+            f"--device={device}", *SMALL, *more]
 
 
-def start(program, run, ranks, *more, meeting=by_address):
+def start(program, run, ranks, *more, meeting=by_address, device="cpu"):
     options, environment = meeting()
-    return [subprocess.Popen(words(program, run, *more, *options),
+    return [subprocess.Popen(words(program, run, *more, *options, device=device),
                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                              env={**os.environ, **environment, "RANK": str(rank),
                                   "WORLD_SIZE": str(ranks)})
@@ -136,8 +137,8 @@ def skip_without_two_devices(processes):
 
 def nccl_between_processes_has_the_losses_of_the_cpu(program):
     make_data(program)
-    skip_without_two_devices(start(program, "cuda", 2, "--train.steps=20", "--device=cuda"))
-    assert finish(start(program, "cpu", 2, "--train.steps=20", "--device=cpu")) == ([0, 0], [])
+    skip_without_two_devices(start(program, "cuda", 2, "--train.steps=20", device="cuda"))
+    assert finish(start(program, "cpu", 2, "--train.steps=20")) == ([0, 0], [])
     cuda, cpu = losses("cuda"), losses("cpu")
     assert sorted(cuda) == list(range(1, 21))
     for step, loss in cpu.items():
@@ -146,11 +147,11 @@ def nccl_between_processes_has_the_losses_of_the_cpu(program):
 
 def rank_that_is_lost_ends_a_host_that_waits_for_its_gpu(program):
     make_data(program)
-    skip_without_two_devices(start(program, "short", 2, "--train.steps=1", "--device=cuda"))
+    skip_without_two_devices(start(program, "short", 2, "--train.steps=1", device="cuda"))
     for lost, pattern in ((signal.SIGKILL, "."), (signal.SIGSTOP, "4 s without progress")):
         run = f"run-{lost.name}"
-        processes = start(program, run, 2, "--train.steps=1000000", "--device=cuda",
-                          "--peer-timeout=4")
+        processes = start(program, run, 2, "--train.steps=1000000",
+                          "--peer-timeout=4", device="cuda")
         wait_for_steps(run, processes)
         processes[1].send_signal(lost)
         assert processes[0].wait(timeout=60) == PEERS
