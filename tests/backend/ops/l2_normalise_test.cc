@@ -20,7 +20,10 @@ SEQRANK_OP_TEST(L2Normalise, MatchesReference) {
       return std::sqrt(sum);
     };
     c.reference([=](Values& v) {
-      for (int i = 0; i < rows * columns; ++i) v["y"][i] = v["x"][i] / norm(v, i / columns);
+      for (int r = 0; r < rows; ++r) {
+        const double length = norm(v, r);
+        for (int i = r * columns; i < (r + 1) * columns; ++i) v["y"][i] = v["x"][i] / length;
+      }
     });
     c.reference_backward([=](Values& v) {
       for (int r = 0; r < rows; ++r) {
