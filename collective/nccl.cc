@@ -26,7 +26,7 @@ constexpr bool kCompareCalls = false;
 constexpr bool kCompareCalls = true;
 #endif
 
-constexpr double kSpinSeconds = 1e-4;
+constexpr double kSpinSeconds = 1e-3;  // longer than a call takes to reach its stream
 constexpr auto kPause = std::chrono::microseconds(200);
 
 // What a communicator and its parts share.

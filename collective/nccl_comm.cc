@@ -95,7 +95,12 @@ NcclComm::NcclComm(const std::string& id, int rank, int size) : NcclComm(rank, s
 }
 
 NcclComm::~NcclComm() {
-  if (comm_ != nullptr) ncclCommDestroy(comm_);
+  if (comm_ == nullptr) return;
+  if (finished_) {
+    ncclCommDestroy(comm_);
+  } else {
+    ncclCommAbort(comm_);  // an error is unwinding; destroying would wait for what never comes
+  }
 }
 
 bool NcclComm::settled() {
@@ -192,6 +197,7 @@ std::unique_ptr<NcclComm> NcclComm::split(int colour, int key, int rank, int siz
 
 void NcclComm::finish() {
   locked("ending", [&] { return ncclCommFinalize(comm_); });
+  finished_ = true;
 }
 
 void NcclComm::abort() {

@@ -55,6 +55,7 @@ class NcclComm {
 
   std::mutex mutex_;  // of comm_
   ncclComm* comm_ = nullptr;
+  bool finished_ = false;
   int rank_;
   int size_;
 };
