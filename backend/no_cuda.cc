@@ -18,6 +18,9 @@ bool built_with_cuda() {
 int cuda_devices() {
   return 0;
 }
+std::int64_t device_waits() {
+  return 0;
+}
 std::string why_no_cuda() {
   return kWhy;
 }

@@ -36,7 +36,9 @@ Tensor to_host(Context& ctx, const Tensor& x) {
 Event copy_to_host(Context& ctx, Tensor& host, const Tensor& x) {
   expect_alike(host, x);
   ctx.compute().copy(host.raw(), x.raw(), x.bytes(), Stream::Copy::to_host);
-  return ctx.compute().record();
+  const Event copied = ctx.compute().record();
+  ctx.keeper().keep(copied, host);
+  return copied;
 }
 
 Event copy_to_device(Context& ctx, Tensor& x, const Tensor& host) {

@@ -1,6 +1,7 @@
 // Streams, pooled events and memory sources of a CUDA device.
 #include "backend/cuda/runtime.h"
 
+#include <atomic>
 #include <mutex>
 
 #include "backend/cuda/handles.h"
@@ -49,6 +50,8 @@ class EventPool {
 
 namespace {
 
+std::atomic<std::int64_t> waits = 0;  // blocking calls of this process
+
 class CudaEvent final : public EventState {
  public:
   CudaEvent(std::shared_ptr<EventPool> pool, cudaStream_t stream) : pool_(std::move(pool)) {
@@ -66,7 +69,10 @@ class CudaEvent final : public EventState {
     cuda_check(state, "work on the GPU");
     return true;
   }
-  void wait() override { cuda_check(cudaEventSynchronize(event_), "work on the GPU"); }
+  void wait() override {
+    ++waits;
+    cuda_check(cudaEventSynchronize(event_), "work on the GPU");
+  }
 
  private:
   std::shared_ptr<EventPool> pool_;
@@ -150,6 +156,7 @@ void CudaStream::wait(const Event& event) {
 
 void CudaStream::synchronize() {
   const CurrentDevice current(ordinal_);
+  ++waits;
   cuda_check(cudaStreamSynchronize(stream_), "work on the GPU");
 }
 
@@ -179,6 +186,10 @@ int cuda_devices() {
     return 0;
   }
   return count;
+}
+
+std::int64_t device_waits() {
+  return cuda::waits;
 }
 
 std::string why_no_cuda() {

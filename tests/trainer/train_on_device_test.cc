@@ -123,5 +123,30 @@ TEST_F(TrainOnDevice, Fp16ComesDownFromALossScaleThatIsTooLarge) {
   EXPECT_EQ(state.loss_scale_good, 8 - state.skipped_steps);
 }
 
+// What needs a number from the device, or a new block of its memory, would wait here.
+TEST_F(TrainOnDevice, SteadyStateWaitsForNothingAndAllocatesNothing) {
+  const auto comm = make_null_communicator();
+  Context ctx(Device::cuda, 1);
+  const auto device_comm = make_nccl_communicator(*comm, ctx.ordinal());
+  const Options given = options("steady", {{"train.log_every", "1000"}});
+  const Dataset dataset = Dataset::open(data_);
+  TrainingParts parts(ctx, {*comm, *device_comm}, dataset, given);
+  const Batch batch = parts.loader.next();
+  const auto steps = [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t s = from; s < to; ++s)
+      parts.step->run(batch, s, 1e-3f, TrainStep::Wish::go_on, &batch);
+  };
+  steps(0, 4);
+  ctx.compute().synchronize();
+  const std::int64_t waits = device_waits(), blocks = ctx.arena().device_allocations();
+  steps(4, 8);
+  EXPECT_EQ(device_waits(), waits);
+#ifndef SEQRANK_ARENA_PASSES_THROUGH
+  EXPECT_EQ(ctx.arena().device_allocations(), blocks);
+#else
+  (void)blocks;  // every tensor is a block of its own, so that misuse is seen
+#endif
+}
+
 }  // namespace
 }  // namespace seqrank
