@@ -26,8 +26,8 @@ DeviceParts make_cuda_parts(int ordinal);
 std::shared_ptr<Stream> make_cuda_stream(int ordinal, const std::string& name);
 
 bool built_with_cuda();
-int cuda_devices();         // how many this process sees; 0 without driver or CUDA
+int cuda_devices();           // how many this process sees; 0 without driver or CUDA
 std::int64_t device_waits();  // how often a host thread of this process waited for a device
-std::string why_no_cuda();  // in a few words; "" where there is a device
+std::string why_no_cuda();    // in a few words; "" where there is a device
 
 }  // namespace seqrank
