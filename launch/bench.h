@@ -21,6 +21,7 @@ struct Bench {
 };
 
 Bench model_bench();
+Bench ops_bench();
 Bench scaling_bench();
 Bench step_bench();
 

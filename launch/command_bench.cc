@@ -14,7 +14,7 @@ namespace seqrank {
 namespace {
 
 const std::vector<Bench>& benches() {
-  static const std::vector<Bench> all = {step_bench(), scaling_bench(), model_bench()};
+  static const std::vector<Bench> all = {step_bench(), ops_bench(), scaling_bench(), model_bench()};
   return all;
 }
 
@@ -76,7 +76,7 @@ void check_training_bench(const Options& given) {
 Command bench_command() {
   Command command;
   command.name = "bench";
-  command.summary = "speed of the training step, as ratios against the same machine";
+  command.summary = "speed of the training step, and of operators, on this machine";
   for (const Bench& bench : benches())
     command.examples.insert(command.examples.end(), bench.examples.begin(), bench.examples.end());
   command.bare_word = "what";

@@ -14,6 +14,10 @@ namespace seqrank {
 // "device", "exchange".
 std::vector<OptionSpec> device_options();
 
+inline const char* device_name(Device device) {
+  return device == Device::cuda ? "cuda" : "cpu";
+}
+
 class RankDevice {
  public:
   // Collective: all ranks compute on the same kind of device. A rank takes the device of its local
