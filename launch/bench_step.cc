@@ -7,6 +7,7 @@
 #include "collective/communicator.h"
 #include "launch/bench.h"
 #include "launch/output.h"
+#include "launch/rank_device.h"
 #include "launch/ranks.h"
 #include "launch/report.h"
 #include "launch/table.h"
@@ -19,6 +20,7 @@ using Json = nlohmann::ordered_json;
 
 std::vector<OptionSpec> options() {
   std::vector<OptionSpec> specs = training_bench_options();
+  for (OptionSpec& spec : device_options()) specs.push_back(spec);
   for (OptionSpec& spec : bench_step_options()) specs.push_back(spec);
   specs.push_back(json_option());
   return specs;
@@ -32,8 +34,9 @@ Json to_json(const StepSpeed& speed) {
           {"flops_per_s", speed.flops_per_s}};
 }
 
-std::string to_json_text(const StepBench& bench, const Options& given) {
+std::string to_json_text(const StepBench& bench, const char* device, const Options& given) {
   Json json = {{"bench", "step"},
+               {"device", device},
                {"data", given.text("data")},
                {"model", given.text("model.name")},
                {"precision", precision_name(bench.precision)},
@@ -103,11 +106,13 @@ void dry_run(const Options& given) {
 int run(const Options& given, Communicator& comm) {
   check_training_bench(given);
   const Dataset dataset = Dataset::open(given.text("data"));
-  Context ctx(Device::cpu, rank_threads(comm, given));
-  const StepBench bench = bench_step(ctx, comm, dataset, given);
+  RankDevice device(comm, given, rank_threads(comm, given));
+  const StepBench bench = bench_step(device.ctx(), device.ranks(), dataset, given);
   if (comm.rank() != 0) return 0;
+  if (!device.why().empty()) print_out(device.why() + "\n");
   print_bench(bench);
-  if (given.has("json")) write_file(given.text("json"), to_json_text(bench, given));
+  const char* name = device_name(device.ctx().device());
+  if (given.has("json")) write_file(given.text("json"), to_json_text(bench, name, given));
   return 0;
 }
 

@@ -46,30 +46,39 @@ std::vector<OptionSpec> bench_step_options() {
           {"bench.warmup", OptionKind::integer, "20", "steps before the first repeat", "0.."}};
 }
 
-StepBench bench_step(Context& ctx, Communicator& comm, const Dataset& dataset,
+StepBench bench_step(Context& ctx, const Communicators& ranks, const Dataset& dataset,
                      const Options& options) {
+  Communicator& comm = ranks.host;
+  const bool on_device = ctx.device() != Device::cpu;
   StepBench result;
   result.threads = ctx.threads();
   result.steps = options.integer("bench.steps");
   result.repeats = options.integer("bench.repeats");
   const auto alone = comm.split(comm.rank(), 0);
-  BenchRunner one(ctx, *alone, dataset, options);
-  BenchRunner all(ctx, comm, dataset, options);
+  const auto alone_device = on_device ? ranks.device.split(comm.rank(), 0) : nullptr;
+  BenchRunner one(ctx, {*alone, on_device ? *alone_device : *alone}, dataset, options);
+  BenchRunner all(ctx, ranks, dataset, options);
   const bool first = comm.rank() == 0;
   if (first) one.warm_up(options.integer("bench.warmup"));
   all.warm_up(options.integer("bench.warmup"));
 
   Profile profile;
   std::vector<double> rates;  // before and after each measurement of one rank
-  Spent by_one, by_all;
+  Spent by_one, by_all, in_profile;
+  const auto measure_profiled = [&](Spent& spent) {
+    ctx.set_profile(&profile);
+    const double events_per_s = spent.add(one.measure(result.steps, *alone));
+    ctx.set_profile(nullptr);
+    return events_per_s;
+  };
   for (std::int64_t repeat = 0; repeat < result.repeats; ++repeat) {
     comm.barrier();
     if (first) {
       rates.push_back(measured_matmul_rate(ctx));
-      ctx.set_profile(&profile);
-      result.one.events_per_s.push_back(by_one.add(one.measure(result.steps, *alone)));
-      ctx.set_profile(nullptr);
+      result.one.events_per_s.push_back(on_device ? by_one.add(one.measure(result.steps, *alone))
+                                                  : measure_profiled(in_profile));
       rates.push_back(measured_matmul_rate(ctx));
+      if (on_device) measure_profiled(in_profile);
     }
     comm.barrier();
     result.all.events_per_s.push_back(by_all.add(all.measure(result.steps, comm)));
@@ -80,7 +89,7 @@ StepBench bench_step(Context& ctx, Communicator& comm, const Dataset& dataset,
   if (!first) return result;
   result.matmul_flops_per_s = median(rates);
   for (StepSpeed* speed : {&result.one, &result.all}) {
-    speed->flops_per_event = profile.flops / by_one.own_events;
+    speed->flops_per_event = profile.flops / in_profile.own_events;
     speed->median_events_per_s = median(speed->events_per_s);
     speed->flops_per_s = speed->median_events_per_s * speed->flops_per_event;
   }
@@ -91,7 +100,7 @@ StepBench bench_step(Context& ctx, Communicator& comm, const Dataset& dataset,
   }
   result.share_of_matmul_rate = median(result.matmul_share);
   result.speedup = median(result.speedups);
-  result.parts = shares(profile, by_one);
+  result.parts = shares(profile, in_profile);
   return result;
 }
 

@@ -46,8 +46,9 @@ struct StepBench {
 std::vector<OptionSpec> bench_step_options();
 
 // Collective; the result is whole on rank 0. `options` declares train_options(), the model's and
-// bench_step_options().
-StepBench bench_step(Context& ctx, Communicator& comm, const Dataset& dataset,
+// bench_step_options(). On a GPU a profile waits after every operator, so that parts are measured
+// in steps of their own, and their shares are of these.
+StepBench bench_step(Context& ctx, const Communicators& ranks, const Dataset& dataset,
                      const Options& options);
 
 }  // namespace seqrank
