@@ -216,7 +216,7 @@ std::unique_ptr<Communicator> make_nccl_communicator(Communicator& host, int ord
     }
   };
   auto line = std::make_shared<NcclLine>(ordinal, patience, tell_and_end);
-  const cuda::CurrentDevice current(ordinal);
+  cuda::use_device(ordinal);
   auto comm = std::make_shared<NcclComm>(id, own->rank(), own->size());
   settle(*comm, "joining the ranks' GPUs", patience);
   std::shared_ptr<Stream> stream = line->stream;

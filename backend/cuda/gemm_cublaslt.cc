@@ -199,7 +199,7 @@ cublasLtMatmulAlgo_t algorithm_of(State& state, const Key& key, Description& des
 void gemm(Context& ctx, Matrix& c, Factor a, Factor b, float alpha, float beta,
           const Tensor& bias_N, Multiply multiply) {
   expect_product(c, a, b, bias_N);
-  const CurrentDevice current(ctx.ordinal());
+  use_device(ctx.ordinal());
   State& state = state_of(ctx);
   const Key key = key_of(c, a, b, bias_N, multiply);
   Description described(key, bias_N);

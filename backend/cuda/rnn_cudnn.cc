@@ -210,13 +210,13 @@ Tensor bytes(Context& ctx, std::size_t count, Tag tag) {
 }  // namespace
 
 WeightSpace rnn_weight_space(Context& ctx, const RnnProblem& problem) {
-  const CurrentDevice current(ctx.ordinal());
+  use_device(ctx.ordinal());
   return layer_of(ctx, state_of(ctx), problem).space;
 }
 
 Tensor rnn_forward(Context& ctx, const RnnProblem& problem, Tensor& y_NH, const Tensor& x_NK,
                    const Tensor& weights) {
-  const CurrentDevice current(ctx.ordinal());
+  use_device(ctx.ordinal());
   State& state = state_of(ctx);
   const Layer& layer = layer_of(ctx, state, problem);
   const Sizes sizes = describe_batch(state, layer, problem);
@@ -234,7 +234,7 @@ Tensor rnn_forward(Context& ctx, const RnnProblem& problem, Tensor& y_NH, const 
 void rnn_backward(Context& ctx, const RnnProblem& problem, Tensor& dx_NK, Tensor& dweights,
                   const Tensor& dy_NH, const Tensor& y_NH, const Tensor& x_NK,
                   const Tensor& weights, Tensor& reserve) {
-  const CurrentDevice current(ctx.ordinal());
+  use_device(ctx.ordinal());
   State& state = state_of(ctx);
   const Layer& layer = layer_of(ctx, state, problem);
   const Sizes sizes = describe_batch(state, layer, problem);

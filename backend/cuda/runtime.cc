@@ -10,12 +10,10 @@
 namespace seqrank {
 namespace cuda {
 
-CurrentDevice::CurrentDevice(int ordinal) {
-  cuda_check(cudaGetDevice(&before_), "cudaGetDevice");
-  if (before_ != ordinal) cuda_check(cudaSetDevice(ordinal), "cudaSetDevice");
-}
-CurrentDevice::~CurrentDevice() {
-  cudaSetDevice(before_);
+void use_device(int ordinal) {
+  int now = 0;
+  cuda_check(cudaGetDevice(&now), "cudaGetDevice");
+  if (now != ordinal) cuda_check(cudaSetDevice(ordinal), "cudaSetDevice");
 }
 
 // Events are made once and used again: a training step makes none.
@@ -64,6 +62,7 @@ class CudaEvent final : public EventState {
 
   cudaEvent_t get() const { return event_; }
   bool done() const override {
+    use_device(pool_->ordinal());
     const cudaError_t state = cudaEventQuery(event_);
     if (state == cudaErrorNotReady) return false;
     cuda_check(state, "work on the GPU");
@@ -71,6 +70,7 @@ class CudaEvent final : public EventState {
   }
   void wait() override {
     ++waits;
+    use_device(pool_->ordinal());
     cuda_check(cudaEventSynchronize(event_), "work on the GPU");
   }
 
@@ -84,7 +84,7 @@ class DeviceMemory final : public Memory {
  public:
   explicit DeviceMemory(std::shared_ptr<CudaStream> compute) : compute_(std::move(compute)) {}
   void* obtain(std::size_t bytes) override {
-    const CurrentDevice current(compute_->ordinal());
+    use_device(compute_->ordinal());
     void* block = nullptr;
     const cudaError_t error = cudaMallocAsync(&block, bytes, compute_->get());
     if (error == cudaErrorMemoryAllocation) {
@@ -95,7 +95,7 @@ class DeviceMemory final : public Memory {
     return block;
   }
   void give_back(void* block) override {
-    const CurrentDevice current(compute_->ordinal());
+    use_device(compute_->ordinal());
     cudaFreeAsync(block, compute_->get());
   }
 
@@ -105,49 +105,59 @@ class DeviceMemory final : public Memory {
 
 class PinnedMemory final : public Memory {
  public:
+  explicit PinnedMemory(int ordinal) : ordinal_(ordinal) {}
   void* obtain(std::size_t bytes) override {
+    use_device(ordinal_);
     void* block = nullptr;
-    if (cudaMallocHost(&block, bytes) != cudaSuccess) {
+    const cudaError_t error = cudaMallocHost(&block, bytes);
+    if (error == cudaErrorMemoryAllocation) {
       cudaGetLastError();
       return nullptr;
     }
+    cuda_check(error, "cudaMallocHost");
     return block;
   }
-  void give_back(void* block) override { cudaFreeHost(block); }
+  void give_back(void* block) override {
+    use_device(ordinal_);
+    cudaFreeHost(block);
+  }
   bool is_watched() const override { return kHostIsWatched; }
   void host_touches(const void* begin, std::size_t bytes, bool writes) const override {
     if (bytes > 0) cuda::host_touches(begin, bytes, writes ? Mode::write : Mode::read, "the host");
   }
+
+ private:
+  int ordinal_;
 };
 
 }  // namespace
 
 CudaStream::CudaStream(int ordinal, const std::string& name)
     : ordinal_(ordinal), events_(std::make_shared<EventPool>(ordinal)) {
-  const CurrentDevice current(ordinal);
+  use_device(ordinal);
   cuda_check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
   name_stream(stream_, name.c_str());
 }
 
 CudaStream::~CudaStream() {
-  const CurrentDevice current(ordinal_);
+  use_device(ordinal_);
   cudaStreamSynchronize(stream_);
   cudaStreamDestroy(stream_);
 }
 
 void CudaStream::enqueue(std::function<void()> task) {
-  const CurrentDevice current(ordinal_);
+  use_device(ordinal_);
   task();
 }
 
 Event CudaStream::record() {
-  const CurrentDevice current(ordinal_);
+  use_device(ordinal_);
   return Event(std::make_shared<CudaEvent>(events_, stream_));
 }
 
 void CudaStream::wait(const Event& event) {
   if (event.state() == nullptr) return;
-  const CurrentDevice current(ordinal_);
+  use_device(ordinal_);
   if (const auto* of_device = dynamic_cast<const CudaEvent*>(event.state()))
     cuda_check(cudaStreamWaitEvent(stream_, of_device->get(), 0), "cudaStreamWaitEvent");
   else
@@ -155,14 +165,14 @@ void CudaStream::wait(const Event& event) {
 }
 
 void CudaStream::synchronize() {
-  const CurrentDevice current(ordinal_);
+  use_device(ordinal_);
   ++waits;
   cuda_check(cudaStreamSynchronize(stream_), "work on the GPU");
 }
 
 void CudaStream::copy(void* to, const void* from, std::size_t bytes, Copy direction) {
   if (bytes == 0) return;
-  const CurrentDevice current(ordinal_);
+  use_device(ordinal_);
   const cudaMemcpyKind kind = direction == Copy::to_device ? cudaMemcpyHostToDevice
                               : direction == Copy::to_host ? cudaMemcpyDeviceToHost
                                                            : cudaMemcpyDeviceToDevice;
@@ -170,7 +180,9 @@ void CudaStream::copy(void* to, const void* from, std::size_t bytes, Copy direct
 }
 
 cudaStream_t stream_of(Context& ctx) {
-  return static_cast<CudaStream&>(ctx.compute()).get();
+  auto& compute = static_cast<CudaStream&>(ctx.compute());
+  use_device(compute.ordinal());
+  return compute.get();
 }
 
 }  // namespace cuda
@@ -206,13 +218,13 @@ DeviceParts make_cuda_parts(int ordinal) {
   SR_CHECK(ordinal >= 0 && ordinal < cuda_devices(), ErrorKind::device,
            "CUDA device {} is wanted, this process sees {}; start one rank a device", ordinal,
            cuda_devices());
-  cuda::cuda_check(cudaSetDevice(ordinal), "cudaSetDevice");
+  cuda::use_device(ordinal);
   DeviceParts parts;
   auto compute = std::make_shared<cuda::CudaStream>(ordinal, fmt::format("compute {}", ordinal));
   parts.compute = compute;
   parts.upload = std::make_shared<cuda::CudaStream>(ordinal, fmt::format("upload {}", ordinal));
   parts.memory = std::make_unique<cuda::DeviceMemory>(compute);
-  parts.pinned = std::make_unique<cuda::PinnedMemory>();
+  parts.pinned = std::make_unique<cuda::PinnedMemory>(ordinal);
   parts.handles = std::make_shared<cuda::Handles>();
   return parts;
 }

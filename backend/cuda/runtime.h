@@ -15,17 +15,9 @@
 
 namespace seqrank::cuda {
 
-// Makes a device current on the calling thread for the life of this object.
-class CurrentDevice {
- public:
-  explicit CurrentDevice(int ordinal);
-  ~CurrentDevice();
-  CurrentDevice(const CurrentDevice&) = delete;
-  CurrentDevice& operator=(const CurrentDevice&) = delete;
-
- private:
-  int before_ = 0;
-};
+// Makes a device the calling thread's. It stays so: going back to device 0, where a thread begins,
+// would make every process a context there.
+void use_device(int ordinal);
 
 class EventPool;
 

@@ -22,10 +22,11 @@ namespace seqrank::cuda {
 __device__ __forceinline__ void copy_async_16(void* shared, const void* global) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
                    static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
-               "l"(global));
+               "l"(global)
+               : "memory");
 }
 __device__ __forceinline__ void copy_commit() {
-  asm volatile("cp.async.commit_group;");
+  asm volatile("cp.async.commit_group;" ::: "memory");
 }
 // Until at most `groups` committed groups of this thread are under way.
 template <int groups>
