@@ -225,7 +225,8 @@ def main():
     slurm.skip_unless_installed()
     hosts.skip_unless_allowed()
     hosts.enter_own_space()
-    with tempfile.TemporaryDirectory() as folder:
+    # Steps of jobs that a case left running may still write to the cluster's folder.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.chdir(folder)
         os.mkdir("cluster")
         try:

@@ -4,6 +4,7 @@ of it outlives that script. It stores no accounting and limits nothing by cgroup
 """
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -51,6 +52,17 @@ NODE = "NodeName={name} NodeHostname={name} NodeAddr={address} CPUs=2 RealMemory
 GPUS = "Name=gpu File={folder}/gpu[0-1]\n"  # stand-ins, /dev/null by another name
 
 
+def _end(process):
+    deadline = time.time() + 10
+    try:
+        os.kill(process, signal.SIGKILL)
+        while time.time() < deadline:
+            os.kill(process, 0)
+            time.sleep(0.02)
+    except ProcessLookupError:
+        pass
+
+
 class Cluster:
     """with Cluster(two.hosts, folder) as cluster: print(cluster.call("sinfo"))"""
 
@@ -74,7 +86,14 @@ class Cluster:
         return self
 
     def __exit__(self, *_):
-        pass  # with the script's space the kernel ends all of it
+        """What jobs left ends with the script's space; the daemons now, since they write here."""
+        for name in os.listdir(self.folder):
+            if not name.endswith(".pid"):
+                continue
+            with open(f"{self.folder}/{name}", encoding="utf-8") as file:
+                process = file.read().strip()
+            if process.isdigit():
+                _end(int(process))
 
     def call(self, *words, node=0, check=True, **more):
         """What the command prints on a node."""
