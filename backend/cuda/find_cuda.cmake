@@ -13,6 +13,17 @@ function(seqrank_find_pip_cuda)
   cmake_path(GET bin PARENT_PATH root)
   set(CMAKE_CUDA_COMPILER ${nvcc} CACHE FILEPATH "nvcc of pip's packages")
   set(CUDAToolkit_ROOT ${root} CACHE PATH "CUDA of pip's packages")
+  # The packages hold libx.so.N without the libx.so that CMake looks for.
+  foreach(library cudart cublasLt)
+    file(GLOB found "${root}/lib/lib${library}.so.*")
+    if(NOT found)
+      message(FATAL_ERROR "SEQRANK_CUDA_ROOT=${SEQRANK_CUDA_ROOT}: no lib${library} in ${root}/lib; "
+                          "install nvidia-cuda-runtime and nvidia-cublas")
+    endif()
+    list(GET found 0 found)
+    set(CUDA_${library}_LIBRARY ${found} CACHE FILEPATH "of pip's packages")
+  endforeach()
+  set(CUDA_CUDART ${CUDA_cudart_LIBRARY} CACHE FILEPATH "of pip's packages")
 endfunction()
 
 if(SEQRANK_CUDA STREQUAL "OFF")
