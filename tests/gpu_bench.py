@@ -4,9 +4,10 @@ Ours by `seqrank bench ops` and `bench step`, theirs by tests/gpu_torch.py; one 
 OUT/gpu_bench.json with every number. PyTorch's best of its ways is what ours is divided by. Where
 there is no PyTorch, ours are measured alone.
 """
+import importlib.util
+import itertools
 import json
 import os
-import subprocess
 import sys
 
 import gpu_run
@@ -28,8 +29,7 @@ def read(machine, name):
 
 def torch(machine, limit, what, source, result, *words):
     """In the environment that this script was started in: our libraries are not for PyTorch."""
-    if subprocess.run([sys.executable, "-c", "import torch"], stderr=subprocess.DEVNULL,
-                      check=False).returncode != 0:
+    if importlib.util.find_spec("torch") is None:
         raise gpu_run.Skipped("no PyTorch")
     if machine.quick:
         words += ("--quick", "--device=cpu")
@@ -89,7 +89,8 @@ def best_of(theirs):
 
 def table_of_ops(ours, theirs):
     rows = []
-    for row, of_them in zip(ours["speeds"], theirs["theirs"] if theirs else [{}] * 10**6):
+    for row, of_them in itertools.zip_longest(ours["speeds"], theirs["theirs"] if theirs else [],
+                                              fillvalue={}):
         sizes = ", ".join(f"{name} {size}" for name, size in row["sizes"].items())
         what = f"{row['op']}, {row['pass']}, {row['type']}, {row['lengths']} ({sizes})"
         mine = row["seconds"]["median"]
