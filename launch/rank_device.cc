@@ -51,11 +51,11 @@ RankDevice::RankDevice(Communicator& world, const Options& options, int threads)
   }
   SR_CHECK(!cuda || missing.empty(), ErrorKind::device,
            "--device=cuda: no CUDA device: {}; --device=cpu needs none", missing);
-  const int local_rank = world.split_shared()->rank();
   if (!cuda) {
     ctx_ = std::make_unique<Context>(Device::cpu, threads);
     return;
   }
+  const int local_rank = world.split_shared()->rank();
   ctx_ = std::make_unique<Context>(Device::cuda, threads, 0,
                                    ordinal_of(local_rank, cuda_devices(), exchange_of(options)));
 }
