@@ -180,6 +180,7 @@ void TcpTransport::add_all(const Call& call, Tensor& x, Range own, Reduce op,
     receives.push_back({r, staging_.data() + r * bytes, bytes});
   }
   exchange(call, std::move(sends), std::move(receives));
+  if (bytes == 0) return;  // fewer elements than ranks
   std::memcpy(staging_.data() + rank() * bytes, mine, bytes);
   std::memcpy(mine, staging_.data(), bytes);
   for (int r = 1; r < size(); ++r)
