@@ -1,6 +1,7 @@
 // Stands for backend/cuda in a program built without it.
 #include "backend/check.h"
 #include "backend/device.h"
+#include "backend/device_facts.h"
 
 namespace seqrank {
 
@@ -23,6 +24,14 @@ std::int64_t device_waits() {
 }
 std::string why_no_cuda() {
   return kWhy;
+}
+CudaFacts cuda_facts() {
+  CudaFacts facts;
+  facts.missing = kWhy;
+  return facts;
+}
+std::map<std::string, std::string> cuda_library_versions() {
+  return {};
 }
 
 }  // namespace seqrank

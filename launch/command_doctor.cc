@@ -12,7 +12,7 @@ namespace seqrank {
 namespace {
 
 void dry_run(const Options&) {
-  print_out("would check ranks, processors, data set, run folder, clocks and exchanges\n");
+  print_out("would check ranks, processors, devices, data set, run folder, clocks and exchanges\n");
 }
 
 int run(const Options& given, Communicator& comm) {
@@ -29,7 +29,8 @@ int run(const Options& given, Communicator& comm) {
 Command doctor_command() {
   Command command;
   command.name = "doctor";
-  command.summary = "checks ranks, binding, data, run folder and exchanges; takes train's options";
+  command.summary =
+      "checks ranks, binding, devices, data, run folder and exchanges; takes train's options";
   command.examples = {"mpirun -np 4 --bind-to none seqrank doctor --data=ml-1m.h5 --run=runs/a"};
   command.options = train_call_options();
   command.more_options = options_of_named_model;

@@ -110,7 +110,6 @@ int run(const Options& given, Communicator& comm) {
   {
     Watcher watcher;  // ends its bar before the result is printed
     const TrainObserver observer = watcher.observer();
-    if (comm.rank() == 0 && !device.why().empty()) observer.message(device.why());
     result = train(device.ctx(), device.ranks(), *checkup.dataset, run_options, observer, stop);
   }
   if (comm.rank() == 0) {

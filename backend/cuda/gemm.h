@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "backend/context.h"
 #include "backend/cuda/access.h"
@@ -54,6 +55,8 @@ enum class Multiply { fp32, tf32 };
 // when the library refuses.
 void gemm(Context& ctx, Matrix& c, Factor a, Factor b, float alpha, float beta,
           const Tensor& bias_N = {}, Multiply multiply = Multiply::fp32);
+
+std::string gemm_library_version();  // "cuBLASLt 13.0.2"
 
 // Both implementations: aborts unless the above holds.
 void expect_product(const Matrix& c, Factor a, Factor b, const Tensor& bias_N);

@@ -211,4 +211,9 @@ void gemm(Context& ctx, Matrix& c, Factor a, Factor b, float alpha, float beta,
         "cublasLtMatmul");
 }
 
+std::string gemm_library_version() {
+  const std::size_t version = cublasLtGetVersion();  // 130002, as CUBLAS_VERSION
+  return fmt::format("cuBLASLt {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
 }  // namespace seqrank::cuda

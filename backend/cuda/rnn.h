@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "backend/context.h"
 #include "backend/cuda/access.h"
@@ -48,5 +49,7 @@ Tensor rnn_forward(Context& ctx, const RnnProblem& problem, Tensor& y_NH, const 
 void rnn_backward(Context& ctx, const RnnProblem& problem, Tensor& dx_NK, Tensor& dweights,
                   const Tensor& dy_NH, const Tensor& y_NH, const Tensor& x_NK,
                   const Tensor& weights, Tensor& reserve);
+
+std::string rnn_library_version();  // "cuDNN 9.13.0"
 
 }  // namespace seqrank::cuda

@@ -256,4 +256,9 @@ void rnn_backward(Context& ctx, const RnnProblem& problem, Tensor& dx_NK, Tensor
         "cudnnRNNBackwardWeights_v8");
 }
 
+std::string rnn_library_version() {
+  const std::size_t version = cudnnGetVersion();  // 91300
+  return fmt::format("cuDNN {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
 }  // namespace seqrank::cuda

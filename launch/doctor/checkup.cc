@@ -5,6 +5,7 @@
 #include "launch/doctor/exchange_probe.h"
 #include "launch/doctor/rank_probe.h"
 #include "launch/doctor/run_folder_probe.h"
+#include "launch/rank_device.h"
 
 namespace seqrank {
 namespace {
@@ -30,7 +31,9 @@ Checkup check_up(Communicator& comm, const std::string& command, const Options& 
   add(examine_sameness(result.processes), result.findings);
   if (depth == Depth::brief && exit_code(result.findings) != 0) return result;
   add(examine_processors(result.processes), result.findings);
-  if (depth == Depth::full) add(examine_devices(result.processes), result.findings);
+  add(examine_devices(result.processes), result.findings);
+  const bool devices_work = exit_code(result.findings) == 0;
+  if (depth == Depth::brief && !devices_work) return result;
 
   const StorageFacts storage =
       own_storage_facts(run, comm.rank(), result.processes[0].token, result.dataset);
@@ -44,6 +47,10 @@ Checkup check_up(Communicator& comm, const std::string& command, const Options& 
       run.has("train.fault") ? FaultPlan::parse(run.text("train.fault")) : FaultPlan();
   result.pairs = measure_exchange(comm, faults);
   add(examine_exchange(result.pairs, seats_of(result.processes)), result.findings);
+  if (devices_work && comm.size() > 1 && computes_on_cuda(result.processes)) {
+    RankDevice device(comm, call, result.threads);
+    result.all_reduce_rate = measure_all_reduce(device.ranks(), device.ctx());
+  }
   return result;
 }
 

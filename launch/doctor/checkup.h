@@ -14,8 +14,7 @@
 
 namespace seqrank {
 
-// brief: without what takes long, without devices (nothing computes on them yet), and ended by the
-// first group of facts that has an error.
+// brief: without what takes long, and ended by the first group of facts that has an error.
 enum class Depth { brief, full };
 
 struct Checkup {
@@ -23,6 +22,7 @@ struct Checkup {
   std::vector<StorageFacts> storage;
   std::vector<ClockReading> clocks;
   std::vector<PairRate> pairs;
+  double all_reduce_rate = 0;      // bytes a second (measure_all_reduce); 0: not measured
   std::vector<Finding> findings;   // in the order of what builds on what
   std::optional<Dataset> dataset;  // this rank's, where it is good
   int threads = 1;                 // of this rank

@@ -21,7 +21,7 @@ std::vector<Finding> examine_sameness(const std::vector<ProcessFacts>& processes
 // Cores and processors for all ranks and their threads?
 std::vector<Finding> examine_processors(const std::vector<ProcessFacts>& processes);
 
-// A device for each rank? Devices are told apart by their names in CUDA_VISIBLE_DEVICES.
+// A driver, and a device for each rank? Devices are told apart by their PCI bus ids.
 std::vector<Finding> examine_devices(const std::vector<ProcessFacts>& processes);
 
 // Same data everywhere, a run folder that all can write, room for checkpoints?

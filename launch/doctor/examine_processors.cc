@@ -1,8 +1,7 @@
-// Cores, processors and devices of each node against the ranks on it.
+// Cores and processors of each node against the ranks on it.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <numeric>
 #include <set>
 
@@ -11,21 +10,8 @@
 namespace seqrank {
 namespace {
 
-// Ranks by node, rising.
-std::map<int, std::vector<int>> ranks_by_node(const std::vector<ProcessFacts>& processes) {
-  std::map<int, std::vector<int>> nodes;
-  for (std::size_t rank = 0; rank < processes.size(); ++rank) {
-    nodes[processes[rank].seat.node].push_back(static_cast<int>(rank));
-  }
-  return nodes;
-}
-
 bool within(const std::vector<int>& part, const std::vector<int>& whole) {
   return std::includes(whole.begin(), whole.end(), part.begin(), part.end());
-}
-
-std::string count(std::size_t n, const std::string& thing) {
-  return fmt::format("{} {}{}", n, thing, n == 1 ? "" : "s");
 }
 
 // Ranks that can run nowhere but on one set of cores.
@@ -126,41 +112,6 @@ std::vector<Finding> examine_processors(const std::vector<ProcessFacts>& process
                                  : too_many_threads(crowd));
     }
     if (told.empty()) examine_idle(processes, node, findings);  // else from the same binding
-  }
-  return merged(findings);
-}
-
-std::vector<Finding> examine_devices(const std::vector<ProcessFacts>& processes) {
-  std::vector<Finding> findings;
-  for (const auto& [first, node] : ranks_by_node(processes)) {
-    const bool wants = std::any_of(node.begin(), node.end(),
-                                   [&](int rank) { return processes[rank].names_devices; });
-    if (!wants) continue;
-    std::set<std::string> devices;
-    std::map<std::string, std::vector<int>> users;
-    for (const int rank : node) {
-      devices.insert(processes[rank].devices.begin(), processes[rank].devices.end());
-      users[device_of(processes[rank])].push_back(rank);
-    }
-    if (node.size() > devices.size()) {
-      findings.push_back({"more-ranks-than-devices", Severity::error, ErrorKind::device,
-                          fmt::format("{} and {} on a host", count(node.size(), "rank"),
-                                      count(devices.size(), "visible GPU")),
-                          fmt::format("start {} a host (mpirun --npernode, srun "
-                                      "--ntasks-per-node), or ask for more GPUs (--gres=gpu:{})",
-                                      count(devices.size(), "rank"), node.size()),
-                          node});
-      continue;
-    }
-    for (const auto& [device, ranks] : users) {
-      if (ranks.size() < 2) continue;
-      findings.push_back({"two-ranks-one-device", Severity::error, ErrorKind::device,
-                          fmt::format("{} take GPU {}, of {} there", count(ranks.size(), "rank"),
-                                      device, devices.size()),
-                          "show every rank all GPUs of its host, or each rank another one, in "
-                          "CUDA_VISIBLE_DEVICES (srun: --gpus-per-task=1)",
-                          ranks});
-    }
   }
   return merged(findings);
 }

@@ -59,11 +59,6 @@ std::vector<std::string> values_of(const std::vector<ProcessFacts>& processes, V
   return values;
 }
 
-std::string option_of(const ProcessFacts& facts, const std::string& key) {
-  const auto found = facts.configuration.find(key);
-  return found == facts.configuration.end() ? "(none)" : found->second;
-}
-
 void examine_configuration(const std::vector<ProcessFacts>& processes,
                            std::vector<Finding>& findings) {
   std::set<std::string> keys;

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "backend/transfer.h"
+
 namespace seqrank {
 namespace {
 
@@ -124,6 +126,28 @@ std::vector<PairRate> measure_exchange(Communicator& comm, const FaultPlan& faul
                        pair.at(3).get<double>()});
   }
   return pairs;
+}
+
+double measure_all_reduce(Communicators ranks, Context& ctx) {
+  Tensor host(ctx.host_arena(), DType::f32, {kAllReduceBytes / 4}, Tag::workspace);
+  std::fill_n(host.data<float>(), host.numel(), 0.0f);
+  Tensor x = to_device(ctx, host);
+  ranks.device.stream().wait(ctx.compute().record());
+  // Seconds, of the slowest rank.
+  const auto once = [&] {
+    ranks.host.barrier();
+    const auto begin = std::chrono::steady_clock::now();
+    ranks.device.all_reduce(x, Reduce::sum);
+    ranks.device.stream().synchronize();
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    return ranks.host.all_reduce_value(took.count(), Reduce::max);
+  };
+  once();  // connects
+  double best = once();
+  const int tries = std::clamp(static_cast<int>(kSecondsAPair / best), 0, kMostTries);
+  for (int i = 0; i < tries; ++i) best = std::min(best, once());
+  const double sent = 2.0 * (ranks.size() - 1) / ranks.size();
+  return sent * double{kAllReduceBytes} / best;
 }
 
 }  // namespace seqrank

@@ -1,6 +1,9 @@
 // One list of fields a struct serves writing and reading.
 #include "launch/doctor/facts.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace seqrank {
@@ -20,9 +23,21 @@ void visit_process(Facts& facts, Visit&& visit) {
   visit("binary", facts.binary);
   visit("versions", facts.versions);
   visit("configuration", facts.configuration);
-  visit("names_devices", facts.names_devices);
-  visit("devices", facts.devices);
+  visit("cuda_built", facts.cuda.built);
+  visit("cuda_missing", facts.cuda.missing);
+  visit("cuda_driver", facts.cuda.driver);
+  visit("cuda_runtime", facts.cuda.runtime);
+  visit("devices", facts.cuda.devices);
   visit("token", facts.token);
+}
+
+template <class Facts, class Visit>
+void visit_device(Facts& facts, Visit&& visit) {
+  visit("name", facts.name);
+  visit("pci", facts.pci);
+  visit("capability", facts.capability);
+  visit("memory_bytes", facts.memory_bytes);
+  visit("peers", facts.peers);
 }
 
 template <class Facts, class Visit>
@@ -52,6 +67,12 @@ auto reader(const Json& json) {
 
 }  // namespace
 
+void to_json(Json& json, const DeviceFacts& facts) {
+  visit_device(facts, [&](const char* name, const auto& value) { json[name] = value; });
+}
+void from_json(const Json& json, DeviceFacts& facts) {
+  visit_device(facts, reader(json));
+}
 void to_json(Json& json, const ProcessFacts& facts) {
   visit_process(facts, [&](const char* name, const auto& value) { json[name] = value; });
 }
@@ -91,6 +112,10 @@ std::vector<StorageFacts> storage_facts(const std::vector<std::string>& texts) {
   return all;
 }
 
+std::string cuda_version(int number) {
+  return fmt::format("CUDA {}.{}", number / 1000, number % 1000 / 10);
+}
+
 std::vector<Seat> seats_of(const std::vector<ProcessFacts>& processes) {
   std::vector<Seat> seats;
   for (const ProcessFacts& facts : processes) seats.push_back(facts.seat);
@@ -107,9 +132,29 @@ std::vector<int> threads_of(const std::vector<ProcessFacts>& processes) {
   return threads;
 }
 
-std::string device_of(const ProcessFacts& facts) {
-  if (facts.devices.empty()) return "";
-  return facts.devices[static_cast<std::size_t>(facts.seat.local_rank) % facts.devices.size()];
+std::map<int, std::vector<int>> ranks_by_node(const std::vector<ProcessFacts>& processes) {
+  std::map<int, std::vector<int>> nodes;
+  for (std::size_t rank = 0; rank < processes.size(); ++rank) {
+    nodes[processes[rank].seat.node].push_back(static_cast<int>(rank));
+  }
+  return nodes;
+}
+
+std::string option_of(const ProcessFacts& facts, const std::string& key) {
+  const auto found = facts.configuration.find(key);
+  return found == facts.configuration.end() ? "(none)" : found->second;
+}
+
+bool computes_on_cuda(const std::vector<ProcessFacts>& processes) {
+  return option_of(processes.at(0), "device") != "cpu" &&
+         std::none_of(processes.begin(), processes.end(),
+                      [](const ProcessFacts& facts) { return facts.cuda.devices.empty(); });
+}
+
+const DeviceFacts* device_of(const ProcessFacts& facts) {
+  const std::vector<DeviceFacts>& devices = facts.cuda.devices;
+  if (devices.empty()) return nullptr;
+  return &devices[static_cast<std::size_t>(facts.seat.local_rank) % devices.size()];
 }
 
 }  // namespace seqrank

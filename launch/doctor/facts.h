@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/device_facts.h"
 #include "launch/launcher.h"
 #include "launch/ranks.h"
 
@@ -22,9 +23,8 @@ struct ProcessFacts {
   int job_tasks = 0;                                 // of the Slurm job around it; 0: none
   std::string binary;                                // XXH3 of the program's file
   std::map<std::string, std::string> versions;       // "MPI" -> "Open MPI v4.1.4"
-  std::map<std::string, std::string> configuration;  // of the run, the command as "command"
-  bool names_devices = false;                        // CUDA_VISIBLE_DEVICES is set
-  std::vector<std::string> devices;                  // to what
+  std::map<std::string, std::string> configuration;  // of the run, and "command"
+  CudaFacts cuda;                                    // not asked for with --device=cpu
   std::string token;  // rank 0: a file that it has left in the run folder; "" = it could not
 };
 
@@ -45,6 +45,8 @@ struct StorageFacts {
   std::int64_t checkpoints = 0;  // that the run folder holds already
 };
 
+void to_json(nlohmann::ordered_json& json, const DeviceFacts& facts);
+void from_json(const nlohmann::ordered_json& json, DeviceFacts& facts);
 void to_json(nlohmann::ordered_json& json, const ProcessFacts& facts);
 void to_json(nlohmann::ordered_json& json, const StorageFacts& facts);
 
@@ -55,10 +57,17 @@ std::string to_text(const StorageFacts& facts);
 std::vector<ProcessFacts> process_facts(const std::vector<std::string>& texts);
 std::vector<StorageFacts> storage_facts(const std::vector<std::string>& texts);
 
+std::string cuda_version(int number);  // 13000 -> "CUDA 13.0"
 std::vector<Seat> seats_of(const std::vector<ProcessFacts>& processes);
 // Compute threads of each rank.
 std::vector<int> threads_of(const std::vector<ProcessFacts>& processes);
-// The device that the rank computes on: its only one, or else one by local rank; "" = none.
-std::string device_of(const ProcessFacts& facts);
+// Ranks by node, rising.
+std::map<int, std::vector<int>> ranks_by_node(const std::vector<ProcessFacts>& processes);
+std::string option_of(const ProcessFacts& facts, const std::string& key);  // else "(none)"
+// Whether all ranks compute on devices, as RankDevice decides.
+bool computes_on_cuda(const std::vector<ProcessFacts>& processes);
+// The device that the rank would take, as RankDevice does: its only one, or else one by local rank;
+// null = it sees none.
+const DeviceFacts* device_of(const ProcessFacts& facts);
 
 }  // namespace seqrank

@@ -67,6 +67,10 @@ std::vector<Finding> merged(const std::vector<Finding>& findings) {
   return result;
 }
 
+std::string count(std::size_t n, const std::string& thing) {
+  return fmt::format("{} {}{}", n, thing, n == 1 ? "" : "s");
+}
+
 std::vector<int> all_of(std::size_t ranks) {
   std::vector<int> all(ranks);
   std::iota(all.begin(), all.end(), 0);

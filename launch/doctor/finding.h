@@ -31,8 +31,9 @@ int exit_code(const std::vector<Finding>& findings);
 // Findings that say the same of different ranks become one.
 std::vector<Finding> merged(const std::vector<Finding>& findings);
 
-std::vector<int> all_of(std::size_t ranks);          // 0, 1, ...
-std::string ranges(const std::vector<int>& rising);  // "0-3, 7"; of many, the first few
+std::string count(std::size_t n, const std::string& thing);  // "1 rank", "2 ranks"
+std::vector<int> all_of(std::size_t ranks);                  // 0, 1, ...
+std::string ranges(const std::vector<int>& rising);          // "0-3, 7"; of many, the first few
 // "rank 3 on n1", "ranks 0-3 on n1, ranks 4-7 on n2", "all ranks", "ranks 0-99 on 25 hosts (n1,
 // ...)".
 std::string where_words(const std::vector<int>& ranks, const std::vector<Seat>& seats);

@@ -1,5 +1,5 @@
-// Reads the environment, /proc, the data set and the run folder. Nothing here waits for a peer but
-// the seat.
+// Reads the environment, /proc, the devices, the data set and the run folder. Nothing here waits
+// for a peer but the seat.
 #include "launch/doctor/rank_probe.h"
 
 #include <fcntl.h>
@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
-#include <sstream>
 
 #include "backend/check.h"
 #include "backend/cpu/gemm.h"
+#include "backend/device_facts.h"
 #include "collective/mpi.h"
+#include "collective/nccl.h"
 #include "launch/doctor/run_folder_probe.h"
 #include "launch/version.h"
 #include "launch/world.h"
@@ -23,17 +23,6 @@
 
 namespace seqrank {
 namespace {
-
-// As CUDA reads it: nothing after the first entry that is no device.
-std::vector<std::string> visible_devices(const std::string& text) {
-  std::vector<std::string> devices;
-  std::istringstream entries(text);
-  for (std::string device; std::getline(entries, device, ',');) {
-    if (device.empty() || device.starts_with("-") || device == "NoDevFiles") break;
-    devices.push_back(device);
-  }
-  return devices;
-}
 
 std::string program_sum() {
   const File program("/proc/self/exe", O_RDONLY);
@@ -86,10 +75,11 @@ ProcessFacts own_process_facts(Communicator& comm, const std::string& command, c
                     {"HDF5", hdf5_library_version()},
                     {"oneDNN", cpu::gemm_library_version()}};
   facts.configuration = configuration(command, run);
-  if (const char* visible = std::getenv("CUDA_VISIBLE_DEVICES")) {
-    facts.names_devices = true;
-    facts.devices = visible_devices(visible);
-  }
+  // Ranks that compute on unlike devices, or exchange in unlike ways, would wait for each other.
+  for (const char* key : {"device", "exchange"}) facts.configuration[key] = call.text(key);
+  if (call.text("device") != "cpu") facts.cuda = cuda_facts();
+  facts.versions.merge(cuda_library_versions());
+  if (!nccl_library_version().empty()) facts.versions["NCCL"] = "NCCL " + nccl_library_version();
   return facts;
 }
 

@@ -50,19 +50,27 @@ std::string cores_cell(const std::vector<ProcessFacts>& processes, const std::ve
   return fmt::format("{}{} ({})", span(cores), alike ? "" : " each", ranges(rising(processors)));
 }
 
+// What each rank computes on.
+std::vector<std::string> devices_of(const std::vector<ProcessFacts>& processes) {
+  const bool on_cuda = computes_on_cuda(processes);
+  std::vector<std::string> devices;
+  for (const ProcessFacts& facts : processes)
+    devices.push_back(on_cuda ? device_of(facts)->pci : "CPU");
+  return devices;
+}
+
 // Without the ranks' numbers and hosts, which differ between rows that are alike.
 Row cells(const std::vector<ProcessFacts>& processes, const std::vector<int>& threads,
-          const std::vector<int>& ranks) {
+          const std::vector<std::string>& devices, const std::vector<int>& ranks) {
   std::vector<int> local, of_ranks;
-  std::set<std::string> devices;
+  std::set<std::string> of_row;
   for (const int rank : ranks) {
     local.push_back(processes[rank].seat.local_rank);
     of_ranks.push_back(threads[rank]);
-    const std::string device = device_of(processes[rank]);
-    devices.insert(device.empty() ? "-" : device);
+    of_row.insert(devices[rank]);
   }
   return {ranges(rising(local)), cores_cell(processes, ranks), span(of_ranks),
-          few(devices, "devices")};
+          few(of_row, "devices")};
 }
 
 using Groups = std::vector<std::vector<int>>;
@@ -83,14 +91,15 @@ Groups group(std::size_t ranks, const std::function<std::string(int)>& key) {
   return groups;
 }
 
-Groups rows_that_fit(const std::vector<ProcessFacts>& processes, const std::vector<int>& threads) {
+Groups rows_that_fit(const std::vector<ProcessFacts>& processes, const std::vector<int>& threads,
+                     const std::vector<std::string>& devices) {
   const auto text = [&](const std::vector<int>& ranks) {
-    return fmt::format("{}", fmt::join(cells(processes, threads, ranks), "|"));
+    return fmt::format("{}", fmt::join(cells(processes, threads, devices, ranks), "|"));
   };
   Groups groups = group(processes.size(), [&](int rank) {
     const Seat& seat = processes[rank].seat;
     return fmt::format("{}|{}|{}|{}", seat.node, fmt::join(seat.processors, ","), threads[rank],
-                       device_of(processes[rank]));
+                       devices[rank]);
   });
   if (groups.size() <= kRows) return groups;
   groups =
@@ -108,14 +117,16 @@ Groups rows_that_fit(const std::vector<ProcessFacts>& processes, const std::vect
 
 std::string rank_table(const std::vector<ProcessFacts>& processes) {
   const std::vector<int> threads = threads_of(processes);
-  const Groups groups = rows_that_fit(processes, threads);
+  const std::vector<std::string> devices = devices_of(processes);
+  const Groups groups = rows_that_fit(processes, threads, devices);
   std::vector<Row> rows;
   for (const std::vector<int>& ranks : groups) {
     if (rows.size() == kRows) break;
     std::set<std::string> hosts;
     for (const int rank : ranks) hosts.insert(processes[rank].seat.host);
     Row row = {ranges(ranks), few(hosts, "hosts")};
-    for (std::string& cell : cells(processes, threads, ranks)) row.push_back(std::move(cell));
+    for (std::string& cell : cells(processes, threads, devices, ranks))
+      row.push_back(std::move(cell));
     rows.push_back(std::move(row));
   }
   std::string table =

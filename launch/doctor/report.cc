@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "launch/doctor/exchange_probe.h"
 #include "launch/doctor/rank_table.h"
 #include "launch/launcher.h"
 #include "launch/memory_size.h"
@@ -35,7 +37,34 @@ std::string versions_text(const ProcessFacts& facts) {
   for (const auto& [library, version] : facts.versions) {
     if (library != "seqrank") parts.push_back(version);
   }
+  if (facts.cuda.runtime > 0) parts.push_back(cuda_version(facts.cuda.runtime));
+  if (facts.cuda.driver > 0) parts.push_back("driver for " + cuda_version(facts.cuda.driver));
   return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+// A line for each kind of device that ranks take, and one for the links between devices.
+std::string devices_text(const std::vector<ProcessFacts>& processes) {
+  if (!computes_on_cuda(processes)) return "";
+  std::map<std::string, std::vector<int>> kinds;
+  for (const int rank : all_of(processes.size())) {
+    const DeviceFacts& device = *device_of(processes[rank]);
+    kinds[fmt::format("{}, {}, compute capability {}", device.name,
+                      memory_words(device.memory_bytes), device.capability)]
+        .push_back(rank);
+  }
+  std::string text;
+  const std::vector<Seat> seats = seats_of(processes);
+  for (const auto& [kind, ranks] : kinds)
+    text += fmt::format("device: {} ({})\n", kind, where_words(ranks, seats));
+  std::size_t reached = 0, all = 0;
+  for (const auto& [first, node] : ranks_by_node(processes)) {
+    const std::vector<DeviceFacts>& devices = processes[first].cuda.devices;
+    all += devices.size() * (devices.size() - 1);
+    for (const DeviceFacts& device : devices) reached += device.peers.size();
+  }
+  if (all > 0)
+    text += fmt::format("peer access: {} of {} pairs of devices of a host\n", reached / 2, all / 2);
+  return text;
 }
 
 std::string storage_text(const Checkup& checkup) {
@@ -85,6 +114,10 @@ std::string exchange_text(const Checkup& checkup) {
                         inside ? "on a host" : "between hosts", middle(rates) / 1e9,
                         middle(delays) * 1e6);
   }
+  if (checkup.all_reduce_rate > 0)
+    text += fmt::format("all-reduce between devices: {} at {:.3g} GB/s (bus bandwidth), by {}\n",
+                        memory_words(kAllReduceBytes), checkup.all_reduce_rate / 1e9,
+                        option_of(checkup.processes[0], "exchange"));
   return text;
 }
 
@@ -101,9 +134,10 @@ Json finding_json(const Finding& finding, const std::vector<Seat>& seats) {
 
 std::string checkup_text(const Checkup& checkup) {
   std::string text =
-      fmt::format("{} on {}; {}\n\n{}\n{}{}\n", plural(checkup.processes.size(), "rank"),
+      fmt::format("{} on {}; {}\n\n{}\n{}{}{}\n", plural(checkup.processes.size(), "rank"),
                   plural(hosts_of(checkup.processes), "host"), versions_text(checkup.processes[0]),
-                  rank_table(checkup.processes), storage_text(checkup), exchange_text(checkup));
+                  rank_table(checkup.processes), devices_text(checkup.processes),
+                  storage_text(checkup), exchange_text(checkup));
   const std::vector<Seat> seats = seats_of(checkup.processes);
   for (const Finding& finding : checkup.findings)
     text += fmt::format("{}: {}\n", severity_word(finding.severity), to_line(finding, seats));
@@ -114,12 +148,13 @@ std::string checkup_text(const Checkup& checkup) {
 std::string checkup_json(const Checkup& checkup) {
   const std::vector<int> threads = threads_of(checkup.processes);
   const std::vector<Seat> seats = seats_of(checkup.processes);
+  const bool on_cuda = computes_on_cuda(checkup.processes);
   Json ranks = Json::array(), pairs = Json::array(), findings = Json::array();
   for (std::size_t rank = 0; rank < checkup.processes.size(); ++rank) {
     const ClockReading& clock = checkup.clocks.at(rank);
     Json json = {{"rank", rank},
                  {"threads", threads[rank]},
-                 {"device", device_of(checkup.processes[rank])},
+                 {"device", on_cuda ? device_of(checkup.processes[rank])->pci : "CPU"},
                  {"clock", {{"ahead_s", clock.ahead}, {"uncertainty_s", clock.uncertainty}}}};
     json.update(Json(checkup.processes[rank]));
     json.update(Json(checkup.storage.at(rank)));
@@ -130,7 +165,10 @@ std::string checkup_json(const Checkup& checkup) {
                      {"seconds_8_bytes", pair.seconds_small},
                      {"bytes_per_s", pair.bytes_per_second}});
   for (const Finding& finding : checkup.findings) findings.push_back(finding_json(finding, seats));
-  const Json json = {{"findings", findings}, {"exchange", pairs}, {"ranks", ranks}};
+  const Json json = {{"findings", findings},
+                     {"exchange", pairs},
+                     {"all_reduce_bytes_per_s", checkup.all_reduce_rate},
+                     {"ranks", ranks}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

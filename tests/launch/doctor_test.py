@@ -67,8 +67,9 @@ class Result:
             assert word in lines[0], f"{word!r} is missing in: {lines[0]}"
 
 
-def doctor(program, *more):
-    return [program, "doctor", *COMMON, *more]
+def doctor(program, *more, device="cpu"):
+    """On the CPU as a rule: a program with CUDA finds the same there, with any number of ranks."""
+    return [program, "doctor", *COMMON, f"--device={device}", *more]
 
 
 def ranks(*commands):
@@ -187,15 +188,18 @@ def unlike_library(program):
 
 def unlike_configuration(program):
     Result(ranks(doctor(program, "--threads=1"),
-                 doctor(program, "--threads=1", "--model.layers=2", "--train.seed=7"))).expect(
-        USAGE, "configuration", [1], "model.layers is 2, elsewhere 1", "train.seed is 7", "rank 1")
+                 doctor(program, "--threads=1", "--model.layers=2", "--train.seed=7",
+                        device="auto"))).expect(
+        USAGE, "configuration", [1], "device is auto, elsewhere cpu",
+        "model.layers is 2, elsewhere 1", "train.seed is 7", "rank 1")
 
 
 def unlike_data(program):
     subprocess.run([program, "synth", "--items=200", "--sequences=300", "--length=20", "--seed=9",
                     "--clusters=8", "--output=other.h5"], check=True, stdout=subprocess.DEVNULL)
     Result(ranks(doctor(program, "--threads=1"),
-                 [program, "doctor", "--data=other.h5", *COMMON[1:], "--threads=1"])).expect(
+                 [program, "doctor", "--data=other.h5", *COMMON[1:], "--threads=1",
+                  "--device=cpu"])).expect(
         DATA, "data-fingerprint", [1], "other.h5 is another data set than elsewhere", "rank 1")
 
 
@@ -296,24 +300,63 @@ def finds_nothing_on_two_hosts(program):
     assert [rank["seat"]["host"] for rank in result.json["ranks"]] == ["h1", "h2"]
 
 
+def need_emulated_devices(program):
+    """Of which a test can choose the number: {"SEQRANK_EMULATED": "devices=N"}."""
+    text = Result([program, "doctor"]).text
+    if "emulated device" not in text:
+        skip("the program computes on no emulated device")
+
+
+def on_devices(program, *more):
+    return doctor(program, "--threads=1", *more, device="cuda")
+
+
+def names_devices(program):
+    need_emulated_devices(program)
+    result = Result(same(2, on_devices(program)))
+    assert result.code == 0 and result.names() == [], result.names()
+    for word in ("device: emulated device, 1.0 GiB, compute capability 9.0 (all ranks", "NCCL ",
+                 "cuDNN", "cuBLASLt", "driver for CUDA", "peer access: 1 of 1 pairs",
+                 "all-reduce between devices: 64 MiB at", "by nccl"):
+        assert word in result.text, word
+    assert [rank["device"] for rank in result.json["ranks"]] == ["0000:01:00.0", "0000:02:00.0"]
+    assert all(f"  {rank['device']}" in result.text for rank in result.json["ranks"])
+    assert result.json["all_reduce_bytes_per_s"] > 0
+
+
 def more_ranks_than_devices(program):
-    result = Result(same(2, doctor(program, "--threads=1")), {"CUDA_VISIBLE_DEVICES": "0"})
+    need_emulated_devices(program)
+    one = {"SEQRANK_EMULATED": "devices=1"}
+    result = Result(same(2, on_devices(program)), one)
     result.expect(DEVICE, "more-ranks-than-devices", [0, 1], "2 ranks and 1 visible GPU",
-                  "--gres=gpu:2")
+                  "--gres=gpu:2", "--exchange=staged")
+    assert "all-reduce" not in result.text
+    result = Result(same(2, on_devices(program, "--exchange=staged")), one)
+    assert result.code == 0 and result.names() == [], result.names()
+    assert "by staged" in result.text
 
 
 def two_ranks_one_device(program):
-    def sees(devices):
-        return ["env", f"CUDA_VISIBLE_DEVICES={devices}", *doctor(program, "--threads=1")]
-    Result(ranks(sees("1,0"), sees("1"))).expect(DEVICE, "two-ranks-one-device", [0, 1],
-                                                 "2 ranks take GPU 1")
-    result = Result(same(2, sees("4,7")))
-    assert result.code == 0 and result.names() == [], result.names()
-    assert [rank["device"] for rank in result.json["ranks"]] == ["4", "7"]
+    """One rank is shown the first of two devices alone, and is the second on its host."""
+    need_emulated_devices(program)
+    alone = ["env", "SEQRANK_EMULATED=devices=1"]
+    Result(ranks(on_devices(program), [*alone, *on_devices(program)])).expect(
+        DEVICE, "two-ranks-one-device", [0, 1], "2 ranks take GPU 0000:01:00.0, of 2 there")
+
+
+def no_device(program):
+    """In any program: none is wanted where there is none, or CUDA is not built in."""
+    hidden = {"CUDA_VISIBLE_DEVICES": "", "SEQRANK_EMULATED": "devices=0"}
+    Result(same(2, on_devices(program)), hidden).expect(
+        DEVICE, "no-device", [0, 1], "--device=cuda: no CUDA device", "--device=cpu", "all ranks")
+    result = Result(same(2, doctor(program, "--threads=1", device="auto")), hidden)
+    assert result.code == 0 and set(result.names()) <= {"no-device"}, result.names()
+    assert all("computing on the CPU" in finding["line"] for finding in result.findings())
 
 
 def train(program, *more):
-    return [program, "train", "--data=data.h5", "--run=run", *SMALL, "--train.steps=3", *more]
+    return [program, "train", "--data=data.h5", "--run=run", *SMALL, "--train.steps=3",
+            "--device=cpu", *more]
 
 
 def train_says_nothing_when_all_is_well(program):
@@ -370,8 +413,10 @@ CASES = {f.__name__: f for f in (
     clock_ahead,
     slow_exchange_of_two,
     slow_rank_among_four,
+    names_devices,
     more_ranks_than_devices,
     two_ranks_one_device,
+    no_device,
     train_says_nothing_when_all_is_well,
     train_warns_and_trains,
     train_ends_before_anything_is_written,

@@ -164,33 +164,105 @@ TEST(Examine, MpirunsBindingOfFewRanksLeavesProcessorsIdle) {
   EXPECT_THAT(examine_processors(processes), IsEmpty()) << "one thread was asked for";
 }
 
-TEST(Examine, DevicesAreCountedByHost) {
-  auto processes = cluster(2, 4, 8, 2);
+// A program with CUDA on hosts that show every rank `devices` devices.
+std::vector<ProcessFacts> with_devices(std::vector<ProcessFacts> processes, int devices) {
   for (ProcessFacts& facts : processes) {
-    facts.names_devices = true;
-    facts.devices = {"0", "1", "2", "3"};
+    facts.configuration["device"] = "auto";
+    facts.configuration["exchange"] = "nccl";
+    facts.cuda = {.built = true, .missing = "", .driver = 13010, .runtime = 13000, .devices = {}};
+    for (int i = 0; i < devices; ++i) {
+      DeviceFacts& device = facts.cuda.devices.emplace_back();
+      device.name = "NVIDIA H100";
+      device.pci = "0000:0" + std::to_string(i);
+    }
   }
+  return processes;
+}
+
+void lose_devices(CudaFacts& cuda, const std::string& why) {
+  cuda.missing = why;
+  cuda.devices.clear();
+}
+
+TEST(Examine, DevicesAreCountedByHost) {
+  auto processes = with_devices(cluster(2, 4, 8, 2), 4);
   EXPECT_THAT(examine_devices(processes), IsEmpty());
-  EXPECT_EQ(device_of(processes[6]), "2");
-  for (int rank = 4; rank < 8; ++rank) processes[rank].devices = {"0", "1"};
+  EXPECT_EQ(device_of(processes[6])->pci, "0000:02");
+  for (int rank = 4; rank < 8; ++rank) processes[rank].cuda.devices.resize(2);
   const auto findings = examine_devices(processes);
   ASSERT_THAT(findings, SizeIs(1));
   EXPECT_EQ(findings[0].name, "more-ranks-than-devices");
   EXPECT_EQ(exit_code(findings), 4);
   EXPECT_THAT(line(processes, findings[0]),
-              AllOf(HasSubstr("4 ranks and 2 visible GPUs"), HasSubstr("ranks 4-7 on n2")));
+              AllOf(HasSubstr("4 ranks and 2 visible GPUs"), HasSubstr("ranks 4-7 on n2"),
+                    HasSubstr("--exchange=staged")));
+  for (ProcessFacts& facts : processes) facts.configuration["exchange"] = "staged";
+  EXPECT_THAT(examine_devices(processes), IsEmpty()) << "ranks may share a device";
 }
 
-TEST(Examine, TwoRanksOnOneDeviceAreNamed) {
-  auto processes = cluster(1, 3, 8, 2);
-  for (ProcessFacts& facts : processes) facts.names_devices = true;
-  processes[0].devices = {"0"};
-  processes[1].devices = {"0"};
-  processes[2].devices = {"0", "1", "2"};
+TEST(Examine, TwoRanksOnOneDeviceAreNamedByItsBus) {
+  auto processes = with_devices(cluster(1, 3, 8, 2), 3);
+  processes[0].cuda.devices.resize(1);
+  processes[1].cuda.devices.resize(1);
   const auto findings = examine_devices(processes);
   ASSERT_THAT(findings, SizeIs(1));
   EXPECT_EQ(findings[0].name, "two-ranks-one-device");
   EXPECT_THAT(findings[0].ranks, ElementsAre(0, 1));
+  EXPECT_THAT(findings[0].what, HasSubstr("GPU 0000:00"));
+  // Slurm shows each task a device of its own, which each calls 0.
+  processes[1].cuda.devices[0].pci = "0000:01";
+  EXPECT_THAT(examine_devices(processes), IsEmpty());
+}
+
+TEST(Examine, NoDeviceIsAWarningUnlessOneIsWanted) {
+  auto processes = with_devices(cluster(2, 2, 4, 2), 2);
+  for (const int rank : {2, 3}) lose_devices(processes[rank].cuda, "no driver");
+  auto findings = examine_devices(processes);
+  ASSERT_THAT(findings, SizeIs(1));
+  EXPECT_EQ(findings[0].severity, Severity::warning);
+  EXPECT_THAT(line(processes, findings[0]),
+              AllOf(HasSubstr("no driver"), HasSubstr("computing on the CPU"),
+                    HasSubstr("ranks 2-3 on n2")));
+  EXPECT_FALSE(computes_on_cuda(processes));
+  for (ProcessFacts& facts : processes) facts.configuration["device"] = "cuda";
+  findings = examine_devices(processes);
+  ASSERT_THAT(findings, SizeIs(1));
+  EXPECT_EQ(exit_code(findings), 4);
+  EXPECT_THAT(findings[0].ranks, ElementsAre(2, 3));
+}
+
+TEST(Examine, AProgramWithoutCudaIsFineUnlessADeviceIsWanted) {
+  auto processes = with_devices(cluster(1, 1, 4, 2), 0);
+  processes[0].cuda = CudaFacts();
+  processes[0].cuda.missing = "this program was built without CUDA";
+  EXPECT_THAT(examine_devices(processes), IsEmpty());
+  processes[0].configuration["device"] = "cuda";
+  EXPECT_EQ(exit_code(examine_devices(processes)), 4);
+}
+
+TEST(Examine, AnOldDriverIsAnErrorAnOlderMinorVersionIsNot) {
+  auto processes = with_devices(cluster(1, 2, 4, 2), 2);
+  for (ProcessFacts& facts : processes) facts.cuda.runtime = 13020;
+  EXPECT_THAT(examine_devices(processes), IsEmpty());
+  processes[1].cuda.driver = 12080;
+  lose_devices(processes[1].cuda, "CUDA driver version is insufficient");
+  const auto findings = examine_devices(processes);
+  ASSERT_THAT(findings, SizeIs(1));
+  EXPECT_EQ(findings[0].name, "old-driver");
+  EXPECT_EQ(exit_code(findings), 4);
+  EXPECT_THAT(findings[0].what, AllOf(HasSubstr("CUDA 12.8"), HasSubstr("CUDA 13.2")));
+}
+
+TEST(Examine, OtherDevicesThanElsewhereAreAWarning) {
+  auto processes = with_devices(cluster(4, 2, 4, 2), 2);
+  EXPECT_EQ(process_facts({to_text(processes[1])})[0].cuda.devices[1].pci, "0000:01");
+  for (DeviceFacts& device : processes[2].cuda.devices) device.name = "NVIDIA A100";
+  const auto findings = examine_devices(processes);
+  ASSERT_THAT(findings, SizeIs(1));
+  EXPECT_EQ(findings[0].name, "mixed-devices");
+  EXPECT_EQ(exit_code(findings), 0);
+  EXPECT_THAT(line(processes, findings[0]),
+              AllOf(HasSubstr("A100, elsewhere NVIDIA H100"), HasSubstr("rank 2 on n2")));
 }
 
 std::vector<StorageFacts> good_storage(int ranks) {

@@ -68,7 +68,7 @@ std::vector<ProcessFacts> processes(int nodes, int per_node) {
   std::vector<ProcessFacts> all;
   for (const Seat& seat : seats(nodes, per_node)) {
     all.emplace_back().seat = seat;
-    all.back().devices = {"0", "1"};
+    for (const char* pci : {"0", "1"}) all.back().cuda.devices.emplace_back().pci = pci;
   }
   return all;
 }

@@ -99,4 +99,8 @@ void gemm(Context& ctx, Matrix& c, Factor a, Factor b, float alpha, float beta,
                });
 }
 
+std::string gemm_library_version() {
+  return "emulated cuBLASLt";
+}
+
 }  // namespace seqrank::cuda

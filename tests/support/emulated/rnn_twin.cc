@@ -223,4 +223,8 @@ void rnn_backward(Context& ctx, const RnnProblem& problem, Tensor& dx_NK, Tensor
             [&](auto element) { enqueue_backward<decltype(element)>(ctx, job, operands); });
 }
 
+std::string rnn_library_version() {
+  return "emulated cuDNN";
+}
+
 }  // namespace seqrank::cuda
