@@ -1,17 +1,28 @@
 // A batch's way to the device.
 #include "data/batch.h"
 
+#include <initializer_list>
+
 #include "backend/transfer.h"
 
 namespace seqrank {
 
 Batch to_device(Context& ctx, const Batch& host) {
   Batch batch = host;
-  for (Tensor* tensor :
-       {&batch.item_N, &batch.target_N, &batch.item_rows.id_U, &batch.item_rows.place_N,
-        &batch.item_rows.order_N, &batch.item_rows.offset_U1, &batch.offset_B1, &batch.time_order_N,
-        &batch.last_B, &batch.place_B})
-    *tensor = to_device(ctx, *tensor);
+  const auto move = [&](std::initializer_list<Tensor*> tensors) {
+    for (Tensor* tensor : tensors) *tensor = to_device(ctx, *tensor);
+  };
+  const auto move_rows = [&](UniqueRows& rows) {
+    move({&rows.id_U, &rows.place_N, &rows.order_N, &rows.offset_U1});
+  };
+  move({&batch.item_N, &batch.target_N, &batch.offset_B1, &batch.time_order_N, &batch.last_B,
+        &batch.place_B});
+  move_rows(batch.item_rows);
+  for (auto& [name, column] : batch.ids) {
+    move({&column.id_N});
+    move_rows(column.rows);
+  }
+  for (auto& [name, number_N1] : batch.numbers) move({&number_N1});
   return batch;
 }
 

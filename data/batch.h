@@ -3,11 +3,26 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "backend/ops/unique_rows.h"
 
 namespace seqrank {
+
+// What is known of each event besides its item, as one of `values` ids.
+struct IdColumn {
+  std::int64_t values = 0;
+  Tensor id_N;      // i32, in [0, values)
+  UniqueRows rows;  // of id_N; absent where there is nothing to predict
+};
+
+// What a model reads of a batch besides items. Columns: see data/event_columns.h.
+struct BatchNeeds {
+  std::vector<std::string> columns;
+  std::int64_t max_length = 0;  // events of a sequence that it can read; 0: any
+};
 
 struct Batch {
   std::int64_t sequences = 0;  // B, this rank; may be zero
@@ -20,6 +35,9 @@ struct Batch {
   Tensor time_order_N;   // i32, time-major order, sequences by falling length: place -> event
   Tensor last_B;         // i32, the last event of each sequence
   Tensor place_B;        // i64, epoch * samples + place in the epoch's order; key of random numbers
+
+  std::map<std::string, IdColumn> ids;    // by the name of the column
+  std::map<std::string, Tensor> numbers;  // f32 [N, 1], likewise
 
   std::vector<std::int32_t> sequences_at_T;  // sequences that still have an event at step t
   std::vector<std::int64_t> sequence_B;      // which sequence of the data set each one is

@@ -5,6 +5,7 @@
 
 #include "backend/check.h"
 #include "backend/transfer.h"
+#include "data/event_columns.h"
 #include "data/loader.h"
 #include "data/windows.h"
 
@@ -18,7 +19,9 @@ Window tail(const Window& history, std::int64_t max_length) {
 }
 
 EvaluationBatch pack_histories(const Dataset& dataset, Arena& arena,
-                               std::span<const Window> histories, std::int64_t max_length) {
+                               std::span<const Window> histories, std::int64_t max_length,
+                               const BatchNeeds& needs) {
+  check_columns(dataset, needs, max_length);
   SR_CHECK(max_length >= 1, ErrorKind::usage,
            "the longest history is {} events; it must be at least 1", max_length);
   std::vector<Window> inputs;
@@ -31,6 +34,7 @@ EvaluationBatch pack_histories(const Dataset& dataset, Arena& arena,
            "the histories of a batch have {} events; evaluate fewer sequences at once", seen);
   EvaluationBatch out;
   out.batch = pack_inputs(dataset, arena, inputs);
+  add_columns(dataset, arena, inputs, needs, WithRows::no, out.batch);
   auto place_B = out.batch.place_B.span<std::int64_t>();
   std::copy(out.batch.sequence_B.begin(), out.batch.sequence_B.end(), place_B.begin());
   out.batch.global_events = out.batch.events;
@@ -52,7 +56,8 @@ EvaluationBatch pack_histories(const Dataset& dataset, Arena& arena,
 }  // namespace
 
 EvaluationBatch evaluation_batch(const Dataset& dataset, Arena& arena, Split split,
-                                 std::int64_t begin, std::int64_t end, std::int64_t max_length) {
+                                 std::int64_t begin, std::int64_t end, std::int64_t max_length,
+                                 const BatchNeeds& needs) {
   SR_CHECK(split != Split::train, ErrorKind::usage,
            "evaluation is of the validation or the test split, not of train");
   SR_ASSERT(0 <= begin && begin <= end && end <= dataset.sequences(), "sequences {} to {} of {}",
@@ -63,7 +68,7 @@ EvaluationBatch evaluation_batch(const Dataset& dataset, Arena& arena, Split spl
     const std::int64_t length = dataset.length(s);
     if (length >= 3) histories.push_back({s, dataset.begin(s), length - held_back});
   }
-  EvaluationBatch out = pack_histories(dataset, arena, histories, max_length);
+  EvaluationBatch out = pack_histories(dataset, arena, histories, max_length, needs);
   out.target_B = Tensor(arena, DType::i32, {out.batch.sequences}, Tag::batch);
   auto target_B = out.target_B.span<std::int32_t>();
   for (std::size_t b = 0; b < histories.size(); ++b)
@@ -73,7 +78,8 @@ EvaluationBatch evaluation_batch(const Dataset& dataset, Arena& arena, Split spl
 }
 
 EvaluationBatch history_batch(const Dataset& dataset, Arena& arena,
-                              std::span<const std::int64_t> sequences, std::int64_t max_length) {
+                              std::span<const std::int64_t> sequences, std::int64_t max_length,
+                              const BatchNeeds& needs) {
   std::vector<Window> histories;
   for (const std::int64_t s : sequences) {
     SR_CHECK(s >= 0 && s < dataset.sequences(), ErrorKind::usage,
@@ -83,7 +89,7 @@ EvaluationBatch history_batch(const Dataset& dataset, Arena& arena,
              "{}: sequence {} has no events to recommend from", dataset.path(), s);
     histories.push_back({s, dataset.begin(s), dataset.length(s)});
   }
-  return pack_histories(dataset, arena, histories, max_length);
+  return pack_histories(dataset, arena, histories, max_length, needs);
 }
 
 EvaluationBatch to_device(Context& ctx, const EvaluationBatch& host) {

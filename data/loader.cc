@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "backend/check.h"
+#include "data/event_columns.h"
 #include "data/sample_order.h"
 #include "data/windows.h"
 
@@ -84,6 +85,7 @@ Batch TrainLoader::Impl::make(std::int64_t step) const {
   }
   Batch batch = pack_inputs(dataset, arena, mine);
   batch.target_N = pack_targets(dataset, arena, mine);
+  add_columns(dataset, arena, mine, options.needs, WithRows::yes, batch);
   batch.item_rows = unique_rows(arena, batch.item_N.span<std::int32_t>());
   std::copy(places.begin(), places.end(), batch.place_B.span<std::int64_t>().begin());
   batch.global_events = global_events;
@@ -137,6 +139,7 @@ TrainLoader::TrainLoader(const Dataset& dataset, Arena& arena, const LoaderOptio
            options.prefetch);
   SR_ASSERT(options.world >= 1 && options.rank >= 0 && options.rank < options.world,
             "rank {} of {}", options.rank, options.world);
+  check_columns(dataset, options.needs, options.max_length);
   impl_ = std::make_unique<Impl>(dataset, arena, options);
   SR_CHECK(impl_->windows.count() > 0, ErrorKind::data,
            "{}: has nothing to train on: no sequence has two events before its validation and test "

@@ -26,6 +26,7 @@ struct LoaderOptions {
   int rank = 0;
   int world = 1;
   int prefetch = 4;  // batches made ahead
+  BatchNeeds needs;
 };
 
 // Training: a sequence's training events are cut, from their end, into windows of at most
@@ -64,9 +65,11 @@ struct EvaluationBatch {
 };
 EvaluationBatch to_device(Context& ctx, const EvaluationBatch& host);
 EvaluationBatch evaluation_batch(const Dataset& dataset, Arena& arena, Split split,
-                                 std::int64_t begin, std::int64_t end, std::int64_t max_length);
+                                 std::int64_t begin, std::int64_t end, std::int64_t max_length,
+                                 const BatchNeeds& needs = {});
 // The same with nothing held back: whole histories, for recommending. target_B is absent.
 EvaluationBatch history_batch(const Dataset& dataset, Arena& arena,
-                              std::span<const std::int64_t> sequences, std::int64_t max_length);
+                              std::span<const std::int64_t> sequences, std::int64_t max_length,
+                              const BatchNeeds& needs = {});
 
 }  // namespace seqrank

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ namespace seqrank {
 class Model {
  public:
   virtual ~Model() = default;
+  virtual BatchNeeds needs() const { return {}; }
   // score_BV is written: the score of every item as the next one after each sequence of the batch.
   virtual void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) = 0;
 };
@@ -41,6 +43,7 @@ struct ModelInput {
   const Options& options;  // those of model_options(name)
   std::int64_t items;      // V
   ParameterStore& parameters;
+  std::map<std::string, std::int64_t> columns = {};  // of events: values, 0 for numbers
 };
 
 using ModelMaker = std::function<std::unique_ptr<Model>(const ModelInput&)>;

@@ -38,9 +38,9 @@ class InFp32 {
 void rank_block(Context& ctx, Model& model, const Dataset& dataset, const EvaluateOptions& options,
                 std::int64_t begin, std::int64_t end, std::span<std::int32_t> rank_S,
                 std::span<std::int32_t> tied_S) {
-  const EvaluationBatch part = to_device(
-      ctx,
-      evaluation_batch(dataset, ctx.host_arena(), options.split, begin, end, options.max_length));
+  const EvaluationBatch part =
+      to_device(ctx, evaluation_batch(dataset, ctx.host_arena(), options.split, begin, end,
+                                      options.max_length, model.needs()));
   const std::int64_t rows = part.batch.sequences;
   if (rows == 0) return;
   Tensor score_BV = ctx.empty(DType::f32, {rows, dataset.items()});

@@ -1,6 +1,7 @@
 // From a checkpoint, or from counting.
 #include "trainer/load_model.h"
 
+#include "data/event_columns.h"
 #include "trainer/checkpoint.h"
 #include "trainer/evaluate.h"
 #include "trainer/host_pieces.h"
@@ -10,7 +11,9 @@ namespace seqrank {
 namespace {
 
 void make(LoadedModel& loaded, const std::string& name, const Dataset& dataset) {
-  loaded.model = find_model(name).make({loaded.options, dataset.items(), loaded.parameters});
+  const std::int64_t max_length = loaded.options.integer("data.max_length");
+  loaded.model = find_model(name).make(
+      {loaded.options, dataset.items(), loaded.parameters, event_columns(dataset, max_length)});
 }
 
 // Another data set is allowed, for instance with newer events; one that numbers its items otherwise

@@ -33,8 +33,8 @@ std::vector<Recommendation> recommend(Context& ctx, Model& model, const Dataset&
              user, dataset.path());
     sequences.push_back(*sequence);
   }
-  const EvaluationBatch histories =
-      to_device(ctx, history_batch(dataset, ctx.host_arena(), sequences, options.max_length));
+  const EvaluationBatch histories = to_device(
+      ctx, history_batch(dataset, ctx.host_arena(), sequences, options.max_length, model.needs()));
   const auto rows = static_cast<std::int64_t>(users.size());
   Tensor score_BV = ctx.empty(DType::f32, {rows, dataset.items()});
   model.score_next(ctx, histories.batch, score_BV);

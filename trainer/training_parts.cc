@@ -3,24 +3,29 @@
 
 #include <bit>
 
+#include "data/event_columns.h"
+
 namespace seqrank {
 namespace {
 
-LoaderOptions loader_options(const Options& options, const Communicators& ranks) {
+LoaderOptions loader_options(const Options& options, const Communicators& ranks,
+                             const BatchNeeds& needs) {
   LoaderOptions result;
   result.seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   result.global_batch = options.integer("train.batch");
   result.max_length = options.integer("data.max_length");
   result.rank = ranks.rank();
   result.world = ranks.size();
+  result.needs = needs;
   return result;
 }
 
 // Throws Error(usage) for a model that is counted.
-std::unique_ptr<Model> make_model(const Options& options, std::int64_t items,
+std::unique_ptr<Model> make_model(const Options& options, const Dataset& dataset,
                                   ParameterStore& parameters) {
   const std::string& name = options.text("model.name");
-  auto model = find_model(name).make({options, items, parameters});
+  auto model = find_model(name).make({options, dataset.items(), parameters,
+                                      event_columns(dataset, options.integer("data.max_length"))});
   SR_CHECK(dynamic_cast<TrainedModel*>(model.get()) != nullptr, ErrorKind::usage,
            "--model.name={}: counted, not trained; use `seqrank evaluate --model.name={}`", name,
            name);
@@ -47,7 +52,9 @@ std::optional<LossScale> loss_scale_of(const Options& options) {
 TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dataset& dataset,
                              const Options& options)
     : precision_note(ctx.set_precision(precision_of(options))),
-      loader(dataset, ctx.host_arena(), loader_options(options, ranks)) {
+      model(make_model(options, dataset, parameters)),
+      trained(dynamic_cast<TrainedModel*>(model.get())),
+      loader(dataset, ctx.host_arena(), loader_options(options, ranks, model->needs())) {
   total_steps = options.integer("train.steps");
   if (total_steps == 0) total_steps = options.integer("train.epochs") * loader.steps_per_epoch();
   schedule = {options.text("train.schedule") == "cosine" ? Schedule::Kind::cosine
@@ -55,8 +62,6 @@ TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dat
               options.real("train.learning_rate"), options.integer("train.warmup"), total_steps,
               options.real("train.final_share")};
 
-  model = make_model(options, dataset.items(), parameters);
-  trained = dynamic_cast<TrainedModel*>(model.get());
   const auto seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   parameters.allocate(ctx, seed, ranks.size());
   exchange = std::make_unique<GradientExchange>(
@@ -73,9 +78,9 @@ TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dat
                                      loss_scale_of(options));
 }
 
-std::int64_t count_parameters(const Options& options, std::int64_t items) {
+std::int64_t count_parameters(const Options& options, const Dataset& dataset) {
   ParameterStore parameters;
-  const auto model = make_model(options, items, parameters);
+  const auto model = make_model(options, dataset, parameters);
   return parameters.numel();
 }
 

@@ -18,10 +18,10 @@ struct TrainingParts {
                 const Options& options);
 
   std::string precision_note;  // one line where ctx multiplies in another precision; else ""
-  TrainLoader loader;
   ParameterStore parameters;
   std::unique_ptr<Model> model;
   TrainedModel* trained;  // the same model
+  TrainLoader loader;
   std::unique_ptr<GradientExchange> exchange;
   std::unique_ptr<ShardedAdamW> optimiser;
   std::unique_ptr<TrainStep> step;
@@ -31,6 +31,6 @@ struct TrainingParts {
 
 // Elements of all parameters of the model that `options` describe; allocates none of them. Throws
 // as TrainingParts does.
-std::int64_t count_parameters(const Options& options, std::int64_t items);
+std::int64_t count_parameters(const Options& options, const Dataset& dataset);
 
 }  // namespace seqrank

@@ -99,7 +99,7 @@ StorageFacts own_storage_facts(const Options& run, int rank, const std::string& 
     return facts;
   }
   try {
-    facts.parameters = count_parameters(run, dataset->items());
+    facts.parameters = count_parameters(run, *dataset);
   } catch (const Error& error) {
     facts.model_error = error.what();
   }

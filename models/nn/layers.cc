@@ -42,6 +42,21 @@ Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N, const UniqueR
   return y;
 }
 
+Var embedding(Tape& tape, Parameter& table_KD, const IdColumn& column) {
+  Context& ctx = tape.ctx();
+  SR_ASSERT(column.values <= table_KD.shape[0], "{}: {} rows for {} ids", table_KD.name,
+            table_KD.shape[0], column.values);
+  Var y(ctx.empty(DType::f32, {column.id_N.dim(0), table_KD.shape[1]}));
+  Tensor out = y.value();
+  gather_rows(ctx, out, table_KD.value(), column.id_N);
+  tape.record(y, {&table_KD}, [&ctx, &table_KD, rows = column.rows, y] {
+    Tensor drow_UD = ctx.empty(DType::f32, {rows.id_U.dim(0), y.value().dim(1)});
+    sum_rows(ctx, drow_UD, y.gradient(), rows);
+    scatter_add_rows(ctx, table_KD.gradient, rows.id_U, drow_UD);
+  });
+  return y;
+}
+
 Var linear(Tape& tape, Var x_NK, Parameter& w_MK, Parameter* b_M) {
   Context& ctx = tape.ctx();
   Var y(ctx.empty(DType::f32, {x_NK.value().dim(0), w_MK.shape[0]}));
@@ -98,6 +113,21 @@ Var layer_norm(Tape& tape, Var x_ND, Parameter& gain_D, Parameter& bias_D, float
     layer_norm_backward(tape.ctx(), dx, gain_D.gradient, bias_D.gradient, y.gradient(),
                         x_ND.value(), mean_N, rstd_N, gain_D.value());
     tape.give_gradient(x_ND, dx);
+  });
+  return y;
+}
+
+Var add(Tape& tape, Var a_ND, Var b_ND) {
+  Context& ctx = tape.ctx();
+  Var y(like(ctx, a_ND.value()));
+  Tensor out = y.value();
+  copy(ctx, out, a_ND.value());
+  seqrank::add(ctx, out, b_ND.value());
+  tape.record(y, {}, [&tape, a_ND, b_ND, y]() mutable {
+    Tensor da = like(tape.ctx(), y.gradient());
+    copy(tape.ctx(), da, y.gradient());
+    tape.give_gradient(a_ND, da);
+    tape.give_gradient(b_ND, y.gradient());
   });
   return y;
 }
@@ -215,6 +245,37 @@ Var query_attention(Tape& tape, Activation act, Var k_NA, Var q_NA, Parameter& w
     tape.give_gradient(v_ND, dv);
   });
   return c;
+}
+
+Var multi_head_attention(Tape& tape, AttentionOptions options, float dropout, std::int64_t heads,
+                         Var q, Var k, Var v, const Batch& batch) {
+  Context& ctx = tape.ctx();
+  const std::int64_t n = q.value().dim(0), width = q.value().dim(1) / heads;
+  const Shape nhk{n, heads, width};
+  options.scale = 1 / std::sqrt(static_cast<float>(width));
+  options.max_length = static_cast<std::int64_t>(batch.sequences_at_T.size());
+  options.dropout = {tape.seed(), tape.next_dropout_layer(), dropout};
+  if (tape.mode() == TapeMode::inference) options.dropout.rate = 0;
+  Var o(like(ctx, q.value()));
+  Tensor out = o.value().reshape(nhk);
+  Tensor lse_NH = ctx.empty(DType::f32, {n, heads});
+  seqrank::multi_head_attention(ctx, options, out, lse_NH, q.value().reshape(nhk),
+                                k.value().reshape(nhk), v.value().reshape(nhk), {}, batch.place_B,
+                                batch.offset_B1);
+  tape.record(o, {}, [&tape, &batch, options, nhk, lse_NH, q, k, v, o]() mutable {
+    Tensor dq = like(tape.ctx(), q.value()), dk = like(tape.ctx(), k.value()),
+           dv = like(tape.ctx(), v.value());
+    Tensor dq_NHK = dq.reshape(nhk), dk_NHK = dk.reshape(nhk), dv_NHK = dv.reshape(nhk);
+    Tensor no_position, no_time;
+    multi_head_attention_backward(tape.ctx(), options, dq_NHK, dk_NHK, dv_NHK, no_position, no_time,
+                                  o.gradient().reshape(nhk), o.value().reshape(nhk), lse_NH,
+                                  q.value().reshape(nhk), k.value().reshape(nhk),
+                                  v.value().reshape(nhk), {}, batch.place_B, batch.offset_B1);
+    tape.give_gradient(q, dq);
+    tape.give_gradient(k, dk);
+    tape.give_gradient(v, dv);
+  });
+  return o;
 }
 
 Var prefix_pool(Tape& tape, Pool kind, Var x_ND, const Batch& batch) {

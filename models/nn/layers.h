@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backend/ops/activation.h"
+#include "backend/ops/attention.h"
 #include "backend/ops/prefix_pool.h"
 #include "backend/ops/recurrence.h"
 #include "backend/ops/softmax_cross_entropy.h"
@@ -13,11 +14,14 @@ namespace seqrank::nn {
 
 // rows: of id_N; not read in inference, where they may be absent.
 Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N, const UniqueRows& rows);
+// Rows of a small table that every rank holds whole (positions, hours, ...). column: of the batch.
+Var embedding(Tape& tape, Parameter& table_KD, const IdColumn& column);
 // b_M may be null.
 Var linear(Tape& tape, Var x_NK, Parameter& w_MK, Parameter* b_M);
 Var activate(Tape& tape, Activation f, Var x);
 Var dropout(Tape& tape, Var x_ND, float rate, const Batch& batch);
 Var layer_norm(Tape& tape, Var x_ND, Parameter& gain_D, Parameter& bias_D, float epsilon = 1e-5f);
+Var add(Tape& tape, Var a_ND, Var b_ND);
 Var concatenate(Tape& tape, Var a_NK, Var b_NM);
 Var l2_normalise(Tape& tape, Var x_ND);  // rows of length one
 
@@ -32,6 +36,10 @@ Var recurrence(Tape& tape, Cell cell, Var x_NK, const RecurrenceParameters& p, c
 Var running_attention(Tape& tape, Var score_N1, Var v_ND, const Batch& batch);
 Var query_attention(Tape& tape, Activation act, Var k_NA, Var q_NA, Parameter& w_A, Var v_ND,
                     const Batch& batch);
+// options.scale and options.dropout are set here: 1 / sqrt(K), and a layer of its own at this rate.
+// Widths: q, k, v and the result have heads * K columns.
+Var multi_head_attention(Tape& tape, AttentionOptions options, float dropout, std::int64_t heads,
+                         Var q, Var k, Var v, const Batch& batch);
 Var prefix_pool(Tape& tape, Pool kind, Var x_ND, const Batch& batch);
 
 // table_VD may be a parameter (tied with the embedding, say) or computed. Mean over the global

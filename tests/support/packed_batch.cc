@@ -52,6 +52,11 @@ Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
   batch.last_B = tensor_of(ctx, last);
   batch.place_B = tensor_of(ctx, place);
   batch.global_targets = batch.global_events = batch.events;
+  std::vector<std::int32_t> position;
+  for (std::size_t b = 0; b < sequences.size(); ++b)
+    for (std::int32_t i = 0; i < offset[b + 1] - offset[b]; ++i) position.push_back(i);
+  batch.ids["position"] = {kPackedPositions, tensor_of(ctx, position),
+                           unique_rows(ctx.arena(), position)};
   return batch;
 }
 

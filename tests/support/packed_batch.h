@@ -8,6 +8,8 @@
 
 namespace seqrank {
 
+inline constexpr std::int64_t kPackedPositions = 16;  // ids of column position
+
 // Each sequence: its items; the last one is only a target. place of sequence b: first_place + b.
 Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
                    std::int64_t first_place = 0);

@@ -1,0 +1,106 @@
+// Columns that are computed: positions and times.
+#include "data/event_columns.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "backend/check.h"
+
+namespace seqrank {
+namespace {
+
+constexpr std::int64_t kGaps = 48, kHours = 24, kWeekdays = 7;
+constexpr std::int64_t kHour = 3600, kDay = 24 * kHour;
+
+using Ids = std::span<std::int32_t>;
+
+void fill_position(std::span<const Window> windows, Ids id_N) {
+  std::size_t at = 0;
+  for (const Window& window : windows)
+    for (std::int64_t i = 0; i < window.events; ++i) id_N[at++] = static_cast<std::int32_t>(i);
+}
+
+std::int32_t gap_bucket(std::int64_t seconds) {
+  const int log2 = std::bit_width(static_cast<std::uint64_t>(seconds) + 1) - 1;
+  return static_cast<std::int32_t>(std::min<std::int64_t>(log2, kGaps - 1));
+}
+
+// A window's first event has a gap too where the sequence has an event before it.
+void fill_gap(const Dataset& dataset, std::span<const Window> windows, Ids id_N) {
+  std::size_t at = 0;
+  std::vector<std::int64_t> time;
+  for (const Window& window : windows) {
+    const std::int64_t before = window.begin > dataset.begin(window.sequence) ? 1 : 0;
+    time.resize(window.events + before);
+    dataset.read_times(window.begin - before, time);
+    if (!before) id_N[at++] = 0;
+    for (std::size_t i = 1; i < time.size(); ++i) id_N[at++] = gap_bucket(time[i] - time[i - 1]);
+  }
+}
+
+// id = (time / unit + offset) mod values, for times before 1970 too.
+void fill_calendar(const Dataset& dataset, std::span<const Window> windows, std::int64_t unit,
+                   std::int64_t offset, std::int64_t values, Ids id_N) {
+  std::size_t at = 0;
+  std::vector<std::int64_t> time;
+  for (const Window& window : windows) {
+    time.resize(window.events);
+    dataset.read_times(window.begin, time);
+    for (std::int64_t t : time) {
+      const std::int64_t units = (t - ((t % unit) + unit) % unit) / unit + offset;
+      id_N[at++] = static_cast<std::int32_t>(((units % values) + values) % values);
+    }
+  }
+}
+
+void fill(const Dataset& dataset, std::span<const Window> windows, const std::string& name,
+          Ids id_N) {
+  if (name == "position") return fill_position(windows, id_N);
+  if (name == "gap") return fill_gap(dataset, windows, id_N);
+  if (name == "hour") return fill_calendar(dataset, windows, kHour, 0, kHours, id_N);
+  SR_ASSERT(name == "weekday", "column {}", name);
+  fill_calendar(dataset, windows, kDay, 3, kWeekdays, id_N);  // the first of 1970 was a Thursday
+}
+
+}  // namespace
+
+std::map<std::string, std::int64_t> event_columns(const Dataset& dataset, std::int64_t max_length) {
+  std::map<std::string, std::int64_t> columns = {{"position", max_length}};
+  if (dataset.has_times()) {
+    columns["gap"] = kGaps;
+    columns["hour"] = kHours;
+    columns["weekday"] = kWeekdays;
+  }
+  return columns;
+}
+
+void check_columns(const Dataset& dataset, const BatchNeeds& needs, std::int64_t max_length) {
+  const auto columns = event_columns(dataset, max_length);
+  std::string names;
+  for (const auto& [name, values] : columns) names += (names.empty() ? "" : ", ") + name;
+  for (const std::string& name : needs.columns)
+    SR_CHECK(columns.contains(name), ErrorKind::usage,
+             "{}: its events have no column {}, which the model reads; they have: {}",
+             dataset.path(), name, names);
+  SR_CHECK(needs.max_length == 0 || max_length <= needs.max_length, ErrorKind::usage,
+           "--data.max_length={}: the model reads at most {} events of a sequence", max_length,
+           needs.max_length);
+}
+
+void add_columns(const Dataset& dataset, Arena& arena, std::span<const Window> windows,
+                 const BatchNeeds& needs, WithRows with_rows, Batch& batch) {
+  if (needs.columns.empty()) return;
+  std::int64_t longest = 1;
+  for (const Window& window : windows) longest = std::max(longest, window.events);
+  const auto columns = event_columns(dataset, std::max(longest, needs.max_length));
+  for (const std::string& name : needs.columns) {
+    IdColumn& column = batch.ids[name];
+    column.values = columns.at(name);
+    column.id_N = Tensor(arena, DType::i32, {batch.events}, Tag::batch);
+    fill(dataset, windows, name, column.id_N.span<std::int32_t>());
+    if (with_rows == WithRows::yes)
+      column.rows = unique_rows(arena, column.id_N.span<std::int32_t>());
+  }
+}
+
+}  // namespace seqrank

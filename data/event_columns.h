@@ -1,0 +1,31 @@
+// What is known of events besides their items: columns of the data set and columns that follow from
+// times and places, each by a name that models and people use. Fills them in where batches are
+// made; computes nothing that depends on a rank.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+
+#include "data/windows.h"
+
+namespace seqrank {
+
+// By name, how many values a column has: ids are below it. 0: numbers.
+//   position  place in the sequence as the model sees it, from 0; max_length values
+//   gap       floor(log2(1 + seconds since the event before)), 0 for a first event; 48 values
+//   hour      of the day, UTC; 24 values
+//   weekday   from Monday, UTC; 7 values
+// The last three need times.
+std::map<std::string, std::int64_t> event_columns(const Dataset& dataset, std::int64_t max_length);
+
+// What the columns of `needs` are there, by the columns of the data set. Throws Error(usage) that
+// names a missing one and lists those there are.
+void check_columns(const Dataset& dataset, const BatchNeeds& needs, std::int64_t max_length);
+
+enum class WithRows { yes, no };  // whether gradients will be wanted
+// Adds the columns that are needed to a batch of these windows.
+void add_columns(const Dataset& dataset, Arena& arena, std::span<const Window> windows,
+                 const BatchNeeds& needs, WithRows with_rows, Batch& batch);
+
+}  // namespace seqrank

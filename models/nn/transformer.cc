@@ -1,0 +1,64 @@
+// Composed of layers; has no kernels of its own.
+#include "models/nn/transformer.h"
+
+#include <cmath>
+
+namespace seqrank::nn {
+namespace {
+
+Initialiser uniform(std::int64_t fan_in) {
+  return {Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
+}
+
+struct LinearParameters {
+  Parameter *w, *b;
+};
+
+LinearParameters declare_linear(ParameterStore& store, const std::string& name, std::int64_t out,
+                                std::int64_t in) {
+  return {&store.declare(name + ".w", {out, in}, uniform(in)),
+          &store.declare(name + ".b", {out}, {}, Decay::no)};
+}
+
+}  // namespace
+
+LayerNorm declare_layer_norm(ParameterStore& store, const std::string& name, std::int64_t width) {
+  return {&store.declare(name + ".gain", {width}, {Initialiser::Kind::constant, 1}, Decay::no),
+          &store.declare(name + ".bias", {width}, {}, Decay::no)};
+}
+
+TransformerBlock declare_transformer_block(ParameterStore& store, const std::string& name,
+                                           std::int64_t width, std::int64_t feed_width) {
+  const auto attention_norm = declare_layer_norm(store, name + ".attention_norm", width);
+  const auto q = declare_linear(store, name + ".q", width, width);
+  Parameter* k = &store.declare(name + ".k.w", {width, width}, uniform(width));
+  const auto v = declare_linear(store, name + ".v", width, width);
+  const auto o = declare_linear(store, name + ".o", width, width);
+  const auto feed_norm = declare_layer_norm(store, name + ".feed_norm", width);
+  const auto in = declare_linear(store, name + ".feed_in", feed_width, width);
+  const auto out = declare_linear(store, name + ".feed_out", width, feed_width);
+  return {attention_norm.gain_D, attention_norm.bias_D, q.w,  q.b,  k,     v.w,  v.b, o.w, o.b,
+          feed_norm.gain_D,      feed_norm.bias_D,      in.w, in.b, out.w, out.b};
+}
+
+Var transformer_block(Tape& tape, Var x_ND, const TransformerBlock& block,
+                      const TransformerOptions& options, const Batch& batch) {
+  Var norm_ND = layer_norm(tape, x_ND, *block.attention_gain_D, *block.attention_bias_D);
+  Var q_ND = linear(tape, norm_ND, *block.w_q_DD, block.b_q_D);
+  Var k_ND = linear(tape, norm_ND, *block.w_k_DD, nullptr);
+  Var v_ND = linear(tape, norm_ND, *block.w_v_DD, block.b_v_D);
+  AttentionOptions attention;
+  attention.mask = options.mask;
+  Var seen_ND = multi_head_attention(tape, attention, options.dropout, options.heads, q_ND, k_ND,
+                                     v_ND, batch);
+  seen_ND = linear(tape, seen_ND, *block.w_o_DD, block.b_o_D);
+  x_ND = add(tape, x_ND, dropout(tape, seen_ND, options.dropout, batch));
+
+  Var feed = layer_norm(tape, x_ND, *block.feed_gain_D, *block.feed_bias_D);
+  feed = activate(tape, options.activation, linear(tape, feed, *block.w_in_FD, block.b_in_F));
+  feed = dropout(tape, feed, options.dropout, batch);
+  feed = linear(tape, feed, *block.w_out_DF, block.b_out_D);
+  return add(tape, x_ND, dropout(tape, feed, options.dropout, batch));
+}
+
+}  // namespace seqrank::nn

@@ -1,0 +1,82 @@
+// sasrec: causal transformer blocks over items and their places; the state after each event ranks
+// the next item (Kang and McAuley, ICDM 2018), here with any loss of the item table. The
+// published model with normalisation before each part.
+#include "backend/ops/embedding.h"
+#include "models/nn/input_layer.h"
+#include "models/nn/transformer.h"
+
+namespace seqrank {
+namespace {
+
+class SasRec final : public TrainedModel {
+ public:
+  static std::vector<OptionSpec> options() {
+    std::vector<OptionSpec> specs = {
+        {"model.width", OptionKind::integer, "64", "width of item vectors and states", "1..8192"},
+        {"model.blocks", OptionKind::integer, "2", "transformer blocks", "1..64"},
+        {"model.heads", OptionKind::integer, "1", "of attention; they divide the width", "1..256"},
+        {"model.feed_width", OptionKind::integer, "0",
+         "inside the feed-forward parts; 0: as model.width", "0..65536"},
+        {"model.dropout", OptionKind::real, "0.1",
+         "on the input, the attention and what each part adds", "0..0.95"},
+    };
+    for (OptionSpec& spec : InputLayer::options("position")) specs.push_back(std::move(spec));
+    for (OptionSpec& spec : ItemTable::options()) specs.push_back(std::move(spec));
+    return specs;
+  }
+
+  explicit SasRec(const ModelInput& input)
+      : width_(input.options.integer("model.width")),
+        dropout_(static_cast<float>(input.options.real("model.dropout"))),
+        items_(input.options, input.items, width_, input.parameters),
+        input_(input, width_) {
+    const std::int64_t heads = input.options.integer("model.heads");
+    SR_CHECK(width_ % heads == 0, ErrorKind::usage,
+             "--model.heads={}: must divide --model.width={}", heads, width_);
+    block_options_.heads = heads;
+    block_options_.dropout = dropout_;
+    std::int64_t feed_width = input.options.integer("model.feed_width");
+    if (feed_width == 0) feed_width = width_;
+    for (std::int64_t i = 0; i < input.options.integer("model.blocks"); ++i)
+      blocks_.push_back(nn::declare_transformer_block(
+          input.parameters, "block." + std::to_string(i), width_, feed_width));
+    norm_ = nn::declare_layer_norm(input.parameters, "norm", width_);
+    items_.declare_output(input.options, input.parameters);
+  }
+
+  BatchNeeds needs() const override { return input_.needs(); }
+
+  Var loss(Tape& tape, const Batch& batch) override {
+    return items_.softmax_loss(tape, encode(tape, batch), batch);
+  }
+
+  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
+    Tape tape(ctx, TapeMode::inference, 0);
+    const Var h_ND = encode(tape, batch);
+    Tensor last_BD = ctx.empty(DType::f32, {batch.sequences, width_});
+    gather_rows(ctx, last_BD, h_ND.value(), batch.last_B);
+    items_.scores(ctx, score_BV, last_BD);
+  }
+
+ private:
+  Var encode(Tape& tape, const Batch& batch) {
+    Var x_ND = nn::dropout(tape, input_(tape, items_, batch), dropout_, batch);
+    for (const nn::TransformerBlock& block : blocks_)
+      x_ND = nn::transformer_block(tape, x_ND, block, block_options_, batch);
+    return nn::layer_norm(tape, x_ND, *norm_.gain_D, *norm_.bias_D);
+  }
+
+  std::int64_t width_;
+  float dropout_;
+  ItemTable items_;
+  InputLayer input_;
+  nn::TransformerOptions block_options_;
+  std::vector<nn::TransformerBlock> blocks_;
+  nn::LayerNorm norm_;
+};
+
+SR_REGISTER_MODEL("sasrec", SasRec,
+                  "Kang and McAuley, Self-Attentive Sequential Recommendation, ICDM 2018");
+
+}  // namespace
+}  // namespace seqrank

@@ -1,0 +1,174 @@
+// What every model has to keep, in every form of it: gradients against differences of its own loss,
+// parameters complete once, sequences apart, learning. A model adds its forms at the end.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "backend/ops/activation.h"
+#include "tests/models/built_model.h"
+#include "tests/support/packed_batch.h"
+
+namespace seqrank {
+namespace {
+
+using Form = std::map<std::string, std::string>;
+struct NamedForm {
+  std::string model;
+  Form settings;
+  friend void PrintTo(const NamedForm& form, std::ostream* out) {
+    *out << form.model << " " << testing::PrintToString(form.settings);
+  }
+};
+class ModelForms : public testing::TestWithParam<NamedForm> {};
+
+std::vector<NamedForm> forms_of(const std::string& model, const std::vector<Form>& forms) {
+  std::vector<NamedForm> named;
+  for (const Form& form : forms) named.push_back({model, form});
+  return named;
+}
+
+const std::vector<std::vector<int>> kSequences = {{1, 2, 3, 4, 5, 6}, {7, 3}, {0, 10, 2, 2}};
+
+// The derivative along the gradient is the gradient's squared length.
+TEST_P(ModelForms, GradientMatchesDifferencesOfTheLoss) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, GetParam().model, GetParam().settings);
+  const Batch batch = packed_batch(ctx, kSequences);
+  const std::vector<float> gradient = gradient_of(ctx, *built, batch);
+  double squared = 0;
+  for (float x : gradient) squared += static_cast<double>(x) * x;
+  ASSERT_GT(squared, 0);
+
+  const double step = 2e-3 / std::sqrt(squared);
+  const auto w = built->store.values().span<float>();
+  const std::vector<float> start(w.begin(), w.end());
+  auto moved = [&](double by) {
+    for (std::size_t i = 0; i < w.size(); ++i)
+      w[i] = static_cast<float>(start[i] + by * gradient[i]);
+    return loss_of(ctx, *built, batch);
+  };
+  const double slope = (moved(step) - moved(-step)) / (2 * step);
+  EXPECT_NEAR(slope / squared, 1, 5e-3);
+}
+
+// Along a direction that has nothing to do with the gradient: what is missing in it fails here.
+TEST_P(ModelForms, EveryParametersGradientMatchesAlongARandomDirection) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, GetParam().model, GetParam().settings);
+  const Batch batch = packed_batch(ctx, kSequences);
+  const std::vector<float> gradient = gradient_of(ctx, *built, batch);
+  std::mt19937 random(17);
+  for (Parameter& p : built->store.parameters()) {
+    const auto w = p.value().span<float>();
+    const std::span g(gradient.data() + p.offset, w.size());
+    const std::vector<float> start(w.begin(), w.end());
+    std::vector<double> direction(w.size());
+    double expected = 0, squared = 0;
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      direction[i] = static_cast<double>(random()) / 2147483648.0 - 1;
+      expected += direction[i] * g[i];
+      squared += direction[i] * direction[i];
+    }
+    const double length = std::sqrt(squared);
+    auto moved = [&](double by) {
+      for (std::size_t i = 0; i < w.size(); ++i)
+        w[i] = static_cast<float>(start[i] + by * direction[i]);
+      return loss_of(ctx, *built, batch);
+    };
+    double error = INFINITY;  // the least over steps: one may cross the kink of a ReLU
+    for (const double step : {4e-3 / length, 2e-3 / length, 8e-3 / length}) {
+      const double slope = (moved(step) - moved(-step)) / (2 * step);
+      error = std::min(error, std::abs(slope - expected) / length);
+    }
+    std::copy(start.begin(), start.end(), w.begin());
+    EXPECT_LT(error, 2e-4 + 5e-4 * std::abs(expected / length)) << p.name;
+    double norm = 0;
+    for (float x : g) norm += static_cast<double>(x) * x;
+    EXPECT_GT(std::sqrt(norm), 1e-6) << p.name;
+  }
+}
+
+TEST_P(ModelForms, EveryParameterIsCompleteExactlyOnce) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, GetParam().model, GetParam().settings);
+  const Batch batch = packed_batch(ctx, kSequences);
+  std::map<std::string, int> completed;
+  Tape tape(ctx, TapeMode::training, 5, {.complete = [&](Parameter& p) { ++completed[p.name]; }});
+  Var loss = built->trained().loss(tape, batch);
+  EXPECT_TRUE(completed.empty());
+  tape.backward(loss);
+  for (const Parameter& p : built->store.parameters())
+    EXPECT_EQ(completed[p.name], p.access == Access::rows ? 0 : 1) << p.name;
+}
+
+TEST_P(ModelForms, ScoresOfOneSequenceDoNotDependOnTheOthers) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, GetParam().model, GetParam().settings);
+  const Batch all = packed_batch(ctx, kSequences);
+  Tensor all_BV = ctx.empty(DType::f32, {3, 11});
+  built->model->score_next(ctx, all, all_BV);
+  for (int b = 0; b < 3; ++b) {
+    const Batch one = packed_batch(ctx, {kSequences[b]});
+    Tensor one_BV = ctx.empty(DType::f32, {1, 11});
+    built->model->score_next(ctx, one, one_BV);
+    for (int v = 0; v < 11; ++v)
+      EXPECT_NEAR(one_BV.data<float>()[v], all_BV.data<float>()[b * 11 + v], 1e-5);
+  }
+}
+
+TEST_P(ModelForms, EmptyBatchHasNoLossAndNoGradient) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, GetParam().model, GetParam().settings);
+  const Batch batch = packed_batch(ctx, {});
+  fill(ctx, built->store.gradients(), 0);
+  Tape tape(ctx, TapeMode::training, 5);
+  Var loss = built->trained().loss(tape, batch);
+  tape.backward(loss);
+  EXPECT_EQ(loss.value().span<double>()[0], 0);
+  for (float g : built->store.gradients().span<float>()) ASSERT_EQ(g, 0.0f);
+}
+
+// A dozen steps of plain gradient descent on one batch: what it says is what lowers the loss.
+TEST_P(ModelForms, LearnsOneBatch) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, GetParam().model, GetParam().settings);
+  const Batch batch = packed_batch(ctx, kSequences);
+  const double first = loss_of(ctx, *built, batch);
+  auto w = built->store.values().span<float>();
+  std::vector<double> square(w.size(), 0);
+  for (int step = 0; step < 300; ++step) {  // RMSProp: one rate for every model
+    const std::vector<float> gradient = gradient_of(ctx, *built, batch);
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      square[i] = 0.9 * square[i] + 0.1 * gradient[i] * gradient[i];
+      w[i] -= static_cast<float>(0.005 * gradient[i] / (std::sqrt(square[i]) + 1e-8));
+    }
+  }
+  EXPECT_LT(loss_of(ctx, *built, batch), 0.5 * first);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    AttentionRnn, ModelForms,
+    testing::ValuesIn(forms_of("attention_rnn",
+                               {{},
+                                {{"model.cell", "lstm"}},
+                                {{"model.attention", "query"}},
+                                {{"model.attention", "query"}, {"model.activation", "relu"}},
+                                {{"model.layers", "2"}, {"model.skip", "no"}},
+                                {{"model.pooling", "sum"}, {"model.context_relu", "yes"}},
+                                {{"model.pooling", "mean"}, {"model.attention_width", "5"}},
+                                {{"model.pooling", "max"}},
+                                {{"model.tied", "no"}},
+                                {{"model.score", "cosine"}, {"model.temperature", "0.2"}},
+                                {{"model.label_smoothing", "0.1"}}})));
+INSTANTIATE_TEST_SUITE_P(SasRec, ModelForms,
+                         testing::ValuesIn(forms_of("sasrec", {{},
+                                                               {{"model.heads", "2"}},
+                                                               {{"model.blocks", "1"},
+                                                                {"model.feed_width", "12"},
+                                                                {"model.input", "none"}},
+                                                               {{"model.tied", "no"}}})));
+
+}  // namespace
+}  // namespace seqrank
