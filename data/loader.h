@@ -26,7 +26,7 @@ struct LoaderOptions {
   int rank = 0;
   int world = 1;
   int prefetch = 4;  // batches made ahead
-  BatchNeeds needs;
+  BatchNeeds needs = {};
 };
 
 // Training: a sequence's training events are cut, from their end, into windows of at most
