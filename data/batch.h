@@ -21,6 +21,7 @@ struct IdColumn {
 // What a model reads of a batch besides items. Columns: see data/event_columns.h.
 struct BatchNeeds {
   std::vector<std::string> columns;
+  bool labels = false;
   std::int64_t max_length = 0;  // events of a sequence that it can read; 0: any
 };
 
@@ -31,6 +32,8 @@ struct Batch {
   Tensor item_N;         // i32, dense item ids, 0 = the most frequent
   Tensor target_N;       // i32, the item that follows; absent when there is nothing to predict
   UniqueRows item_rows;  // of item_N; absent likewise
+  // Labels (0 or 1, f32) of the events and of their targets; absent where the data set has none.
+  Tensor label_N, target_label_N;
   Tensor offset_B1;      // i32, first event of each sequence, then N
   Tensor time_order_N;   // i32, time-major order, sequences by falling length: place -> event
   Tensor last_B;         // i32, the last event of each sequence

@@ -25,6 +25,15 @@ class Model {
   virtual void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) = 0;
 };
 
+// Says how likely a given item is to be taken, after a history: click-through.
+class ClickModel {
+ public:
+  virtual ~ClickModel() = default;
+  // logit_N is written: of the label of target_N after each event of the batch. Reads no label of a
+  // target.
+  virtual void score_targets(Context& ctx, const Batch& batch, Tensor& logit_N) = 0;
+};
+
 // Learns by gradients.
 class TrainedModel : public Model {
  public:
