@@ -34,10 +34,10 @@ struct Batch {
   UniqueRows item_rows;  // of item_N; absent likewise
   // Labels (0 or 1, f32) of the events and of their targets; absent where the data set has none.
   Tensor label_N, target_label_N;
-  Tensor offset_B1;      // i32, first event of each sequence, then N
-  Tensor time_order_N;   // i32, time-major order, sequences by falling length: place -> event
-  Tensor last_B;         // i32, the last event of each sequence
-  Tensor place_B;        // i64, epoch * samples + place in the epoch's order; key of random numbers
+  Tensor offset_B1;     // i32, first event of each sequence, then N
+  Tensor time_order_N;  // i32, time-major order, sequences by falling length: place -> event
+  Tensor last_B;        // i32, the last event of each sequence
+  Tensor place_B;       // i64, epoch * samples + place in the epoch's order; key of random numbers
 
   std::map<std::string, IdColumn> ids;    // by the name of the column
   std::map<std::string, Tensor> numbers;  // f32 [N, 1], likewise
