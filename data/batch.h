@@ -22,6 +22,7 @@ struct IdColumn {
 struct BatchNeeds {
   std::vector<std::string> columns;
   bool labels = false;
+  bool times = false;
   std::int64_t max_length = 0;  // events of a sequence that it can read; 0: any
 };
 
@@ -32,6 +33,7 @@ struct Batch {
   Tensor item_N;         // i32, dense item ids, 0 = the most frequent
   Tensor target_N;       // i32, the item that follows; absent when there is nothing to predict
   UniqueRows item_rows;  // of item_N; absent likewise
+  Tensor time_N;         // i64, seconds; absent unless asked for
   // Labels (0 or 1, f32) of the events and of their targets; absent where the data set has none.
   Tensor label_N, target_label_N;
   Tensor offset_B1;     // i32, first event of each sequence, then N

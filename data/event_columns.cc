@@ -82,6 +82,10 @@ void check_columns(const Dataset& dataset, const BatchNeeds& needs, std::int64_t
     SR_CHECK(columns.contains(name), ErrorKind::usage,
              "{}: its events have no column {}, which the model reads; they have: {}",
              dataset.path(), name, names);
+  SR_CHECK(!needs.times || dataset.has_times(), ErrorKind::usage,
+           "{}: its events have no times, which the model reads; `seqrank prepare --time` writes "
+           "them",
+           dataset.path());
   SR_CHECK(needs.max_length == 0 || max_length <= needs.max_length, ErrorKind::usage,
            "--data.max_length={}: the model reads at most {} events of a sequence", max_length,
            needs.max_length);
@@ -89,6 +93,15 @@ void check_columns(const Dataset& dataset, const BatchNeeds& needs, std::int64_t
 
 void add_columns(const Dataset& dataset, Arena& arena, std::span<const Window> windows,
                  const BatchNeeds& needs, WithRows with_rows, Batch& batch) {
+  if (needs.times) {
+    batch.time_N = Tensor(arena, DType::i64, {batch.events}, Tag::batch);
+    std::int64_t at = 0;
+    for (const Window& window : windows) {
+      dataset.read_times(window.begin,
+                         batch.time_N.span<std::int64_t>().subspan(at, window.events));
+      at += window.events;
+    }
+  }
   if (needs.columns.empty()) return;
   std::int64_t longest = 1;
   for (const Window& window : windows) longest = std::max(longest, window.events);
