@@ -132,6 +132,7 @@ void fit_counts(Context& ctx, CountingModel& model, const Dataset& dataset,
                 std::int64_t max_length) {
   LoaderOptions options;
   options.max_length = max_length;
+  options.needs = model.needs();
   TrainLoader loader(dataset, ctx.host_arena(), options);
   for (std::int64_t step = 0; step < loader.steps_per_epoch(); ++step) model.observe(loader.next());
 }

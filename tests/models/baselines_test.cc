@@ -1,6 +1,8 @@
 // Counting models on counts small enough to do by hand.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "models/dense_rank.h"
 #include "models/model.h"
 #include "tests/support/packed_batch.h"
@@ -10,8 +12,11 @@ namespace {
 
 std::vector<float> scores(Context& ctx, const std::string& name,
                           const std::vector<std::vector<int>>& training,
-                          const std::vector<int>& history) {
+                          const std::vector<int>& history,
+                          const std::map<std::string, std::string>& settings = {}) {
   Options options;
+  options.declare(model_options(name));
+  for (const auto& [key, value] : settings) options.set(key, value, "test");
   ParameterStore store;
   auto model = find_model(name).make({options, 5, store});
   dynamic_cast<CountingModel&>(*model).observe(packed_batch(ctx, training));
@@ -40,6 +45,65 @@ TEST(Markov, RanksSuccessorsFirstThenByPopularity) {
 }
 
 // Counts whose order float would lose: 2^24 and one more, and a count beside a popularity share.
+TEST(ItemKnn, SumsDampedCosinesOfTheLastItemsAndRanksTheRestByPopularity) {
+  Context ctx(Device::cpu, 1);
+  const std::vector<std::vector<int>> windows = {{0, 1, 0}, {0, 1, 2}, {3, 2}, {4, 4}, {4, 3}};
+  const auto cosine = [](double together, double a, double b) {
+    return together / std::sqrt((a + 20) * (b + 20));
+  };
+  const auto last = scores(ctx, "item_knn", windows, {3, 0});
+  EXPECT_FLOAT_EQ(last[1], static_cast<float>(cosine(2, 2, 2)));
+  EXPECT_FLOAT_EQ(last[2], static_cast<float>(cosine(1, 2, 2)));
+  EXPECT_LT(last[3], 0);  // never with 0
+  EXPECT_LT(last[4], 0);
+  EXPECT_EQ(last[3], last[4]);  // two windows each
+  const auto all = scores(ctx, "item_knn", windows, {3, 0}, {{"model.last", "0"}});
+  EXPECT_FLOAT_EQ(all[2], static_cast<float>(cosine(1, 2, 2) + cosine(1, 2, 2)));
+  EXPECT_FLOAT_EQ(all[4], static_cast<float>(cosine(1, 2, 2)));
+  const auto one = scores(ctx, "item_knn", windows, {0}, {{"model.neighbours", "1"}});
+  EXPECT_GT(one[1], 0);
+  EXPECT_LT(one[2], 0);
+}
+
+// Items 0 and 1 follow y_t = y_{t-1} / 2 exactly: 8, 4, 2, 1 events a day. Item 2 has as many
+// events as item 1, and more than it a day later.
+TEST(PopularityByTime, ForecastsTheDayOfTheLastEvent) {
+  Context ctx(Device::cpu, 1);
+  Options options;
+  options.declare(model_options("popularity_by_time"));
+  options.set("model.days", "1", "test");
+  ParameterStore store;
+  auto model = find_model("popularity_by_time").make({options, 4, store});
+  std::vector<int> items;
+  std::vector<std::int64_t> times;
+  const auto add = [&](int item, std::int64_t day, int count) {
+    for (int i = 0; i < count; ++i) {
+      items.push_back(item);
+      times.push_back(day * 86400 + i);
+    }
+  };
+  for (int day = 0; day < 4; ++day) add(0, day, 8 >> day);
+  for (int day = 1; day < 4; ++day) add(1, day, 16 >> day);
+  add(2, 4, 6);
+  const auto batch_of = [&](std::vector<int> sequence, const std::vector<std::int64_t>& time_N) {
+    sequence.push_back(0);  // a target
+    Batch batch = packed_batch(ctx, {sequence});
+    batch.time_N = ctx.empty(DType::i64, {batch.events});
+    std::copy(time_N.begin(), time_N.end(), batch.time_N.data<std::int64_t>());
+    return batch;
+  };
+  dynamic_cast<CountingModel&>(*model).observe(batch_of(items, times));
+  const auto ranked_on = [&](std::int64_t day) {
+    Tensor score_BV = ctx.empty(DType::f32, {1, 4});
+    model->score_next(ctx, batch_of({3}, {day * 86400}), score_BV);
+    const auto span = score_BV.span<float>();
+    return std::vector<float>(span.begin(), span.end());
+  };
+  EXPECT_EQ(ranked_on(2), (std::vector<float>{2, 3, 1, 0}));  // 4 and 8 the day before
+  EXPECT_EQ(ranked_on(5), (std::vector<float>{2, 1, 3, 0}));  // 6 of item 2; then by events
+  EXPECT_EQ(ranked_on(900), ranked_on(5));                    // nothing is known of later days
+}
+
 TEST(DenseRank, KeepsTheOrderOfLargeCountsAndEqualOnesEqual) {
   const std::int64_t large = std::int64_t{1} << 24;
   EXPECT_EQ(dense_rank(std::vector<std::int64_t>{large + 1, 0, large, large + 1, 7}),
