@@ -7,9 +7,7 @@ give the same text.
   docs/make_results.py --check    exit 1 when one is not what would be written
 
 Files that the sections look for (others are listed at the end):
-  ml-1m-seed*.json    `seqrank evaluate --baselines=popularity,markov`, best under the key
-                      "evaluate" beside "train" (`seqrank train --json`)
-  ml-1m-popularity.json, ml-1m-markov.json   likewise, where no seed's file holds them
+  ml-1m_*.json, diginetica_*.json, ...   see docs/ranking_sections.py
   equal-loss*.json    metrics.jsonl by number of ranks, {"1": [...], "2": [...], ...}
   exact-resume*.json  {"whole": metrics.jsonl, "resumed": ..., "whole_manifest": manifest.json,
                       "resumed_manifest": ...}
@@ -27,65 +25,15 @@ import json
 import os
 import sys
 
+import ranking_sections
 import scaling_sections
-from result_tables import (cell, load, memory, natural, number, plain_values, provenance, spread,
-                           table, verdict)
+from result_tables import (cell, load, memory, natural, number, plain_values, provenance, table,
+                           verdict)
 
 DOCS = os.path.dirname(os.path.abspath(__file__))
-METRICS = ("ndcg@10", "hr@1", "hr@5", "hr@10", "mrr@10")
 
 
 # ---- sections: a list of lines each ------------------------------------------------------------
-
-
-def evaluations(records):
-    """By name of the model: its evaluations, the same one of a counted model only once."""
-    by_model = {}
-    for r in records:
-        first = r.part("evaluate")
-        for e in [first] + first.get("baselines", []):
-            name = "attention_rnn" if e is first and "seed" in r.name else e.get("model", r.name)
-            values = by_model.setdefault(name, [])
-            if e is first or e["metrics"] not in [known["metrics"] for known in values]:
-                values.append(e)
-    return by_model
-
-
-def ml_1m(records, goals):
-    by_model = evaluations(records)
-    rows = []
-    order = sorted(by_model, key=lambda name: by_model[name][0]["metrics"]["ndcg@10"])
-    for name in order:
-        found = by_model[name]
-        rows.append([name, len(found)]
-                    + [spread([e["metrics"][m] for e in found]) for m in METRICS])
-    lines = ["MovieLens-1M as published with SASRec, protocol p1: each person's last item is the "
-             "test target, the epoch is chosen on the second-last, all items are ranked, items of "
-             "the history are masked, ties count against the model. Mean +- standard error over "
-             "runs with different seeds, where there are several.", ""]
-    lines += table(["model", "runs"] + [m.upper() for m in METRICS], rows)
-    seeds = [r for r in records if "seed" in r.name]
-    if not seeds:
-        return lines + ["attention_rnn: not measured.", ""]
-    values = [r.part("evaluate")["metrics"]["ndcg@10"] for r in seeds]
-    lines += verdict(goals, "ml-1m", "ndcg@10", sum(values) / len(values))
-    names = [b["model"] for b in seeds[0].part("evaluate").get("baselines", [])]
-    rows = []
-    for r in seeds:
-        e, train = r.part("evaluate"), r.result.get("train", {})
-        row = [r.name, f"{e['metrics']['ndcg@10']:.4f}", f"{e['metrics']['hr@10']:.4f}",
-               number(train.get("best_step", "-")),
-               number(float(train["seconds"])) if "seconds" in train else "-",
-               number(train.get("ranks", "-")), number(e["sequences"]), number(e["ties"])]
-        ahead = {b["model"]: b.get("ndcg@10_first_is_ahead_by") for b in e.get("baselines", [])}
-        for name in names:
-            d = ahead.get(name)
-            row.append(f"{d['mean']:+.4f} +- {d['standard_error']:.4f}" if d else "-")
-        rows.append(row)
-    lines += ["Each run, and by how much its NDCG@10 is ahead, paired person by person (mean +- "
-              "standard error over the people).", ""]
-    return lines + table(["run", "NDCG@10", "HR@10", "best step", "training seconds", "ranks",
-                          "people", "ties"] + [f"ahead of {name}" for name in names], rows)
 
 
 def losses(lines):
@@ -265,8 +213,7 @@ def kernels(records, _):
 # wants go to the first page.
 PAGES = {
     "results.md": ("Results", [
-        ("Ranking on MovieLens-1M, protocol p1",
-         ["ml-1m-seed*", "ml-1m-popularity", "ml-1m-markov"], ml_1m),
+        *ranking_sections.sections(),
         ("The same loss on 1, 2 and 4 ranks", ["equal-loss*"], equal_loss),
         ("Exact resume", ["exact-resume*"], exact_resume),
         ("Synthetic data against the best possible", ["synth*"], synth),

@@ -25,9 +25,8 @@ record() { # record NAME TITLE SEED COMMANDS
 }
 
 seeds() {
-  for s in 1 2 3; do
-    record "ml-1m-seed$s" "attention_rnn on MovieLens-1M, seed $s" "$s" \
-      "seqrank train --config=$config --data=$data --run=$work/seed$s --train.seed=$s --threads=1 --json={json:train} && seqrank evaluate --run=$work/seed$s --data=$data --baselines=popularity,markov --threads=1 --json={json:evaluate}"
+  for model in attention_rnn; do
+    docs/record_model.sh "ml-1m_$model" "$data" 1 2 3 -- --baselines=popularity,markov
   done
 }
 
