@@ -7,6 +7,7 @@
 #include "collective/staged.h"
 #include "tests/support/op_case.h"
 #include "tests/trainer/train_support.h"
+#include "tests/trainer/trained_models.h"
 
 namespace seqrank {
 namespace {
@@ -48,6 +49,19 @@ constexpr const char* kSteps = "12";
 #else
 constexpr const char* kSteps = "60";
 #endif
+constexpr const char* kFewSteps = "4";
+
+class EachTrainOnDevice : public TrainOnDevice,
+                          public testing::WithParamInterface<TrainedModelCase> {};
+
+TEST_P(EachTrainOnDevice, HasTheLossesOfTheCpu) {
+  Settings settings = GetParam().settings;
+  settings["train.steps"] = kFewSteps;
+  run(1, "one-cpu", settings);
+  run_on_device(1, "one-cuda", settings);
+  expect_losses_as_on_cpu("one", 1e-3);
+}
+INSTANTIATE_TEST_SUITE_P(Each, EachTrainOnDevice, testing::ValuesIn(trained_models()));
 
 TEST_F(TrainOnDevice, OneRankHasTheLossesOfTheCpu) {
   const Settings settings = {{"train.steps", kSteps}};

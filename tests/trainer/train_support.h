@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "collective/thread.h"
+#include "data/event_columns.h"
 #include "data/synth.h"
 #include "tests/trainer/checkpoint_support.h"
 #include "trainer/train.h"
@@ -33,10 +34,12 @@ class Train : public testing::Test {
     synth(synth_options);
   }
 
+  // Of attention_rnn where settings name no other model.
   Options options(const std::string& run, const Settings& settings) {
     Options result(train_options());
     result.declare({{"model.name", OptionKind::text, "attention_rnn", "model"}});
-    result.declare(model_options("attention_rnn"));
+    const auto named = settings.find("model.name");
+    result.declare(model_options(named == settings.end() ? "attention_rnn" : named->second));
     Settings all = {{"run", temp_.path() + "/" + run},
                     {"data", data_},
                     {"model.width", "8"},
@@ -89,8 +92,10 @@ class Train : public testing::Test {
     CheckpointStore store(temp_.path() + "/" + name + "/checkpoints", *comm);
     Context ctx(Device::cpu, 1);
     ParameterStore parameters;
-    const Options given = options(name, {});
-    find_model("attention_rnn").make({given, 60, parameters});
+    const Options given = options(name, saved(name).config);
+    find_model(given.text("model.name"))
+        .make({given, 60, parameters,
+               event_columns(Dataset::open(data_), given.integer("data.max_length"))});
     std::vector<float> all;
     for (const Parameter& p : parameters.parameters()) {
       for (const char* part : {"/weight", "/m", "/v"}) {
