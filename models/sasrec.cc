@@ -17,6 +17,7 @@ class SasRec final : public TrainedModel {
         {"model.heads", OptionKind::integer, "1", "of attention; they divide the width", "1..256"},
         {"model.feed_width", OptionKind::integer, "0",
          "inside the feed-forward parts; 0: as model.width", "0..65536"},
+        {"model.activation", OptionKind::choice, "relu", "of the feed-forward parts", "relu|gelu"},
         {"model.dropout", OptionKind::real, "0.1",
          "on the input, the attention and what each part adds", "0..0.95"},
     };
@@ -35,6 +36,8 @@ class SasRec final : public TrainedModel {
              "--model.heads={}: must divide --model.width={}", heads, width_);
     block_options_.heads = heads;
     block_options_.dropout = dropout_;
+    block_options_.activation =
+        input.options.text("model.activation") == "gelu" ? Activation::gelu : Activation::relu;
     std::int64_t feed_width = input.options.integer("model.feed_width");
     if (feed_width == 0) feed_width = width_;
     for (std::int64_t i = 0; i < input.options.integer("model.blocks"); ++i)

@@ -34,6 +34,14 @@ void map(Context& ctx, Tensor& z_out, const Tensor& x_in, const Tensor& y_in, F 
   });
 }
 
+// The argument of gelu's sigmoid and its derivative.
+inline float gelu_inner(float x) {
+  return x * (1.5957691216f + 0.0713548162726f * x * x);
+}
+inline float gelu_inner_slope(float x) {
+  return 1.5957691216f + 3 * 0.0713548162726f * x * x;
+}
+
 // `rows` rows of `width` floats, from one row stride to another.
 void copy_rows(Context& ctx, float* y, std::int64_t stride_y, const float* x, std::int64_t stride_x,
                std::int64_t rows, std::int64_t width) {
@@ -57,19 +65,34 @@ void activate(Context& ctx, Activation f, Tensor& y, const Tensor& x) {
       return map(ctx, y, x, [](float a) { return a < 0 ? 0.0f : a; });
     case Activation::sigmoid:
       return map(ctx, y, x, [](float a) { return fast_sigmoid(a); });
+    case Activation::gelu:
+      return map(ctx, y, x, [](float a) { return a * fast_sigmoid(gelu_inner(a)); });
+    case Activation::silu:
+      return map(ctx, y, x, [](float a) { return a * fast_sigmoid(a); });
   }
 }
 
-void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy, const Tensor& y) {
+void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy,
+                       const Tensor& kept) {
   switch (f) {
     case Activation::identity:
       return cpu::copy(ctx, dx, dy);
     case Activation::tanh:
-      return map(ctx, dx, dy, y, [](float d, float a) { return d * (1.0f - a * a); });
+      return map(ctx, dx, dy, kept, [](float d, float a) { return d * (1.0f - a * a); });
     case Activation::relu:
-      return map(ctx, dx, dy, y, [](float d, float a) { return a > 0 ? d : 0.0f; });
+      return map(ctx, dx, dy, kept, [](float d, float a) { return a > 0 ? d : 0.0f; });
     case Activation::sigmoid:
-      return map(ctx, dx, dy, y, [](float d, float a) { return d * (a * (1.0f - a)); });
+      return map(ctx, dx, dy, kept, [](float d, float a) { return d * (a * (1.0f - a)); });
+    case Activation::gelu:
+      return map(ctx, dx, dy, kept, [](float d, float a) {
+        const float s = fast_sigmoid(gelu_inner(a));
+        return d * (s + a * gelu_inner_slope(a) * (s * (1.0f - s)));
+      });
+    case Activation::silu:
+      return map(ctx, dx, dy, kept, [](float d, float a) {
+        const float s = fast_sigmoid(a);
+        return d * (s + a * (s * (1.0f - s)));
+      });
   }
 }
 

@@ -30,7 +30,8 @@ void scatter_add_rows(Context& ctx, Tensor& table_VD, const Tensor& id_N, const 
 void sum_rows(Context& ctx, Tensor& sum_UD, const Tensor& x_ND, const UniqueRows& rows);
 
 void activate(Context& ctx, Activation f, Tensor& y, const Tensor& x);
-void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy, const Tensor& y);
+void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy,
+                       const Tensor& kept);
 void add(Context& ctx, Tensor& y, const Tensor& x);
 void scale(Context& ctx, Tensor& y, float factor);
 void fill(Context& ctx, Tensor& y, float value);

@@ -9,6 +9,17 @@
 namespace seqrank::cuda {
 namespace {
 
+__device__ inline float sigmoid(float x) {
+  return 1.f / (1.f + expf(-x));
+}
+// The argument of gelu's sigmoid and its derivative.
+__device__ inline float gelu_inner(float x) {
+  return x * (1.5957691216f + 0.0713548162726f * x * x);
+}
+__device__ inline float gelu_inner_slope(float x) {
+  return 1.5957691216f + 3 * 0.0713548162726f * x * x;
+}
+
 __device__ inline float activated(Activation f, float x) {
   switch (f) {
     case Activation::tanh:
@@ -16,22 +27,34 @@ __device__ inline float activated(Activation f, float x) {
     case Activation::relu:
       return x < 0.f ? 0.f : x;  // NaN stays NaN
     case Activation::sigmoid:
-      return 1.f / (1.f + expf(-x));
+      return sigmoid(x);
+    case Activation::gelu:
+      return x * sigmoid(gelu_inner(x));
+    case Activation::silu:
+      return x * sigmoid(x);
     case Activation::identity:
       break;
   }
   return x;
 }
 
-// f'(x) from y = f(x).
-__device__ inline float slope(Activation f, float y) {
+// f'(x) from what is kept for it.
+__device__ inline float slope(Activation f, float kept) {
   switch (f) {
     case Activation::tanh:
-      return 1.f - y * y;
+      return 1.f - kept * kept;
     case Activation::relu:
-      return y > 0.f ? 1.f : 0.f;
+      return kept > 0.f ? 1.f : 0.f;
     case Activation::sigmoid:
-      return y * (1.f - y);
+      return kept * (1.f - kept);
+    case Activation::gelu: {
+      const float s = sigmoid(gelu_inner(kept));
+      return s + kept * gelu_inner_slope(kept) * (s * (1.f - s));
+    }
+    case Activation::silu: {
+      const float s = sigmoid(kept);
+      return s + kept * (s * (1.f - s));
+    }
     case Activation::identity:
       break;
   }
@@ -47,17 +70,17 @@ __global__ void activate_kernel(Activation f, float* y, const float* x, std::int
   for (int i = 0; i < kPerThread; ++i)
     if (at.has(i)) y[at[i]] = activated(f, value[i]);
 }
-__global__ void activate_backward_kernel(Activation f, float* dx, const float* dy, const float* y,
-                                         std::int64_t n) {
+__global__ void activate_backward_kernel(Activation f, float* dx, const float* dy,
+                                         const float* kept, std::int64_t n) {
   const FourElements at(n);
-  float upstream[kPerThread], result[kPerThread];
+  float upstream[kPerThread], value[kPerThread];
   for (int i = 0; i < kPerThread; ++i) {
     if (!at.has(i)) continue;
     upstream[i] = dy[at[i]];
-    result[i] = y[at[i]];
+    value[i] = kept[at[i]];
   }
   for (int i = 0; i < kPerThread; ++i)
-    if (at.has(i)) dx[at[i]] = upstream[i] * slope(f, result[i]);
+    if (at.has(i)) dx[at[i]] = upstream[i] * slope(f, value[i]);
 }
 __global__ void add_kernel(float* y, const float* x, std::int64_t n) {
   const FourElements at(n);
@@ -100,9 +123,10 @@ void activate(Context& ctx, Activation f, Tensor& y, const Tensor& x) {
                           in<float>(x), y.numel());
 }
 
-void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy, const Tensor& y) {
+void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy,
+                       const Tensor& kept) {
   launch<activate_backward_kernel>(per_four_elements(dx.numel()), stream_of(ctx), f,
-                                   update<float>(dx), in<float>(dy), in<float>(y), dx.numel());
+                                   update<float>(dx), in<float>(dy), in<float>(kept), dx.numel());
 }
 
 void add(Context& ctx, Tensor& y, const Tensor& x) {

@@ -26,11 +26,12 @@ void activate(Context& ctx, Activation f, Tensor& y, const Tensor& x) {
   SR_DISPATCH(ctx, activate, f, y, x);
 }
 
-void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy, const Tensor& y) {
-  expect("activate_backward", "y", y, DType::f32, y.shape());
-  expect("activate_backward", "dy", dy, DType::f32, y.shape());
-  expect("activate_backward", "dx", dx, DType::f32, y.shape());
-  SR_DISPATCH(ctx, activate_backward, f, dx, dy, y);
+void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy,
+                       const Tensor& kept) {
+  expect("activate_backward", "what is kept", kept, DType::f32, kept.shape());
+  expect("activate_backward", "dy", dy, DType::f32, kept.shape());
+  expect("activate_backward", "dx", dx, DType::f32, kept.shape());
+  SR_DISPATCH(ctx, activate_backward, f, dx, dy, kept);
 }
 
 void add(Context& ctx, Tensor& y, const Tensor& x) {

@@ -5,11 +5,20 @@
 
 namespace seqrank {
 
-enum class Activation { identity, tanh, relu, sigmoid };
+// gelu: x Phi(x) (Hendrycks and Gimpel 2016) in its tanh form,
+//   x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) = x sigmoid(2 sqrt(2 / pi) (x + ...)).
+// silu: x sigmoid(x).
+enum class Activation { identity, tanh, relu, sigmoid, gelu, silu };
+
+// What backward reads: the argument x, or the result y.
+constexpr bool backward_reads_argument(Activation f) {
+  return f == Activation::gelu || f == Activation::silu;
+}
 
 void activate(Context& ctx, Activation f, Tensor& y, const Tensor& x);  // y written
-// dx = dy f'(x), from the *result* y = f(x); written.
-void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy, const Tensor& y);
+// dx = dy f'(x); written. kept: x or y, as backward_reads_argument(f) says.
+void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy,
+                       const Tensor& kept);
 
 void add(Context& ctx, Tensor& y, const Tensor& x);   // y += x
 void scale(Context& ctx, Tensor& y, float factor);    // y *= factor

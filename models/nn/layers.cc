@@ -80,7 +80,8 @@ Var activate(Tape& tape, Activation f, Var x) {
   seqrank::activate(tape.ctx(), f, out, x.value());
   tape.record(y, {}, [&tape, f, x, y]() mutable {
     Tensor dx = like(tape.ctx(), x.value());
-    activate_backward(tape.ctx(), f, dx, y.gradient(), y.value());
+    activate_backward(tape.ctx(), f, dx, y.gradient(),
+                      backward_reads_argument(f) ? x.value() : y.value());
     tape.give_gradient(x, dx);
   });
   return y;

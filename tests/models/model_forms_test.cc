@@ -165,6 +165,7 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(SasRec, ModelForms,
                          testing::ValuesIn(forms_of("sasrec", {{},
                                                                {{"model.heads", "2"}},
+                                                               {{"model.activation", "gelu"}},
                                                                {{"model.blocks", "1"},
                                                                 {"model.feed_width", "12"},
                                                                 {"model.input", "none"}},

@@ -9,6 +9,13 @@
 namespace seqrank {
 namespace {
 
+constexpr Activation kAll[] = {Activation::identity, Activation::tanh, Activation::relu,
+                               Activation::sigmoid,  Activation::gelu, Activation::silu};
+
+double gelu_inner(double x) {
+  return std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
+}
+
 double apply(Activation f, double x) {
   switch (f) {
     case Activation::identity:
@@ -19,6 +26,10 @@ double apply(Activation f, double x) {
       return x > 0 ? x : 0;
     case Activation::sigmoid:
       return 1 / (1 + std::exp(-x));
+    case Activation::gelu:
+      return x / 2 * (1 + std::tanh(gelu_inner(x)));
+    case Activation::silu:
+      return x / (1 + std::exp(-x));
   }
   return 0;
 }
@@ -34,6 +45,14 @@ double derivative(Activation f, double x) {
       return x > 0 ? 1 : 0;
     case Activation::sigmoid:
       return y * (1 - y);
+    case Activation::gelu: {
+      const double t = std::tanh(gelu_inner(x));
+      return (1 + t) / 2 + x / 2 * (1 - t * t) * std::sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
+    }
+    case Activation::silu: {
+      const double s = 1 / (1 + std::exp(-x));
+      return s + x * s * (1 - s);
+    }
   }
   return 0;
 }
@@ -61,20 +80,19 @@ void check_activation(Device device, Activation f, std::int64_t n) {
   });
   c.run("apart", [=](Context& ctx, Tensors& t) {
     activate(ctx, f, t["y"], t["x"]);
-    activate_backward(ctx, f, t["dx"], t["dy"], t["y"]);
+    activate_backward(ctx, f, t["dx"], t["dy"], t[backward_reads_argument(f) ? "x" : "y"]);
   });
   c.run("y is x, dx is dy", [=](Context& ctx, Tensors& t) {
     copy(ctx, t["y"], t["x"]);
     activate(ctx, f, t["y"], t["y"]);
     copy(ctx, t["dx"], t["dy"]);
-    activate_backward(ctx, f, t["dx"], t["dx"], t["y"]);
+    activate_backward(ctx, f, t["dx"], t["dx"], t[backward_reads_argument(f) ? "x" : "y"]);
   });
   c.check();
 }
 
 SEQRANK_OP_TEST(Activation, MatchesReference) {
-  for (Activation f :
-       {Activation::identity, Activation::tanh, Activation::relu, Activation::sigmoid})
+  for (Activation f : kAll)
     for (std::int64_t n : {0, 1, 7, 33, 1000, 40001}) check_activation(device, f, n);
 }
 
@@ -121,7 +139,7 @@ SEQRANK_OP_TEST(Activation, CopiesColumns) {
 }
 
 SEQRANK_OP_TEST(Activation, KeepsNaN) {
-  for (Activation f : {Activation::tanh, Activation::relu, Activation::sigmoid}) {
+  for (Activation f : kAll) {
     Context ctx(device, 1);
     Tensor x = ctx.empty(DType::f32, {3});
     fill(ctx, x, std::numeric_limits<float>::quiet_NaN());
