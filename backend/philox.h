@@ -17,6 +17,7 @@ enum class Purpose : std::uint32_t {
   dropout = 4,
   synth = 5,
   attention_dropout = 6,
+  interests = 9,
 };
 
 using Philox4 = std::array<std::uint32_t, 4>;
