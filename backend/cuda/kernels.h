@@ -5,6 +5,7 @@
 #include "backend/ops/activation.h"
 #include "backend/ops/additive_attention.h"
 #include "backend/ops/attention.h"
+#include "backend/ops/binary_cross_entropy.h"
 #include "backend/ops/cast.h"
 #include "backend/ops/dropout.h"
 #include "backend/ops/embedding.h"
@@ -40,6 +41,7 @@ decltype(seqrank::query_attention_weights) query_attention_weights;
 
 decltype(seqrank::multi_head_attention) multi_head_attention;
 decltype(seqrank::multi_head_attention_backward) multi_head_attention_backward;
+decltype(seqrank::binary_cross_entropy) binary_cross_entropy;
 decltype(seqrank::cast) cast;
 decltype(seqrank::dropout) dropout;
 decltype(seqrank::gather_rows) gather_rows;

@@ -11,6 +11,7 @@
 
 #include "backend/cuda/elements.h"
 #include "backend/cuda/kernels.h"
+#include "backend/cuda/loss_sum.h"
 #include "backend/cuda/number.h"
 #include "backend/cuda/product.h"
 #include "backend/cuda/runtime.h"
@@ -152,15 +153,6 @@ __global__ void gradient_kernel(float* logit_RV, T* rounded_RV, const float* lar
   }
 }
 
-// loss_1 += scale * (sum of loss_N), by one block in one order.
-__global__ void add_loss_kernel(double* loss_1, const double* loss_N, std::int64_t rows,
-                                double scale) {
-  double sum = 0;
-  for (std::int64_t n = threadIdx.x; n < rows; n += kThreads) sum += loss_N[n];
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) *loss_1 += scale * sum;
-}
-
 std::int64_t round_up(std::int64_t n, std::int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
@@ -265,8 +257,7 @@ void softmax_cross_entropy(Context& ctx, Tensor& loss_1, Tensor& dh_ND, Tensor& 
   for (std::int64_t first = 0; first < rows; first += block.rows)
     run_block(ctx, problem, block, first, std::min(block.rows, rows - first), loss_N, dh_ND,
               dtable_VD);
-  launch<add_loss_kernel>({1, kThreads}, stream_of(ctx), update<double>(loss_1), in<double>(loss_N),
-                          rows, static_cast<double>(scale));
+  add_loss(ctx, loss_1, loss_N, static_cast<double>(scale));
 }
 
 }  // namespace seqrank::cuda
