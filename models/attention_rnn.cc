@@ -68,7 +68,7 @@ class AttentionRnn final : public TrainedModel {
   }
 
   Var loss(Tape& tape, const Batch& batch) override {
-    return items_.softmax_loss(tape, encode(tape, batch), batch);
+    return items_.loss(tape, encode(tape, batch), batch);
   }
 
   void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {

@@ -50,7 +50,7 @@ class SasRec final : public TrainedModel {
   BatchNeeds needs() const override { return input_.needs(); }
 
   Var loss(Tape& tape, const Batch& batch) override {
-    return items_.softmax_loss(tape, encode(tape, batch), batch);
+    return items_.loss(tape, encode(tape, batch), batch);
   }
 
   void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {

@@ -4,6 +4,7 @@
 #include "backend/ops/l2_normalise.h"
 #include "backend/ops/matmul.h"
 #include "models/nn/layers.h"
+#include "models/nn/losses.h"
 
 namespace seqrank {
 namespace {
@@ -49,13 +50,17 @@ Var ItemTable::lookup(Tape& tape, const Batch& batch) {
   return nn::embedding(tape, *input_, batch.item_N, batch.item_rows);
 }
 
-Var ItemTable::softmax_loss(Tape& tape, Var h_ND, const Batch& batch) {
+Var ItemTable::loss(Tape& tape, Var h_ND, const Batch& batch) {
+  return loss_at(tape, h_ND, batch.target_N, batch.global_targets);
+}
+
+Var ItemTable::loss_at(Tape& tape, Var h_MD, const Tensor& target_M, std::int64_t global_targets) {
   Var table_VD(*output_);
   if (score_ == Score::cosine) {
-    h_ND = nn::l2_normalise(tape, h_ND);
+    h_MD = nn::l2_normalise(tape, h_MD);
     table_VD = nn::l2_normalise(tape, table_VD);
   }
-  return nn::softmax_loss(tape, h_ND, table_VD, batch, softmax_);
+  return nn::softmax_loss(tape, h_MD, table_VD, target_M, global_targets, softmax_);
 }
 
 void ItemTable::scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD) {

@@ -21,7 +21,11 @@ class ItemTable {
   void declare_output(const Options& options, ParameterStore& store);
 
   Var lookup(Tape& tape, const Batch& batch);
-  Var softmax_loss(Tape& tape, Var h_ND, const Batch& batch);
+  // Of the batch's targets.
+  Var loss(Tape& tape, Var h_ND, const Batch& batch);
+  // Of chosen places alone, as masked items are (nn::select_rows): their states and items.
+  // global_targets: how many all ranks have.
+  Var loss_at(Tape& tape, Var h_MD, const Tensor& target_M, std::int64_t global_targets);
   // score_BV is written.
   void scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD);
 

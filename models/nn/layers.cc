@@ -172,6 +172,20 @@ Var l2_normalise(Tape& tape, Var x_ND) {
   return y;
 }
 
+Var select_rows(Tape& tape, Var x_ND, const Tensor& row_M) {
+  Context& ctx = tape.ctx();
+  Var y(ctx.empty(DType::f32, {row_M.dim(0), x_ND.value().dim(1)}));
+  Tensor out = y.value();
+  gather_rows(ctx, out, x_ND.value(), row_M);
+  tape.record(y, {}, [&tape, x_ND, row_M, y]() mutable {
+    Tensor dx = like(tape.ctx(), x_ND.value());
+    fill(tape.ctx(), dx, 0);
+    scatter_add_rows(tape.ctx(), dx, row_M, y.gradient());
+    tape.give_gradient(x_ND, dx);
+  });
+  return y;
+}
+
 RecurrenceParameters declare_recurrence(ParameterStore& store, const std::string& name, Cell cell,
                                         std::int64_t input_width, std::int64_t width) {
   const std::int64_t gates = cell_gates(cell) * width;
@@ -293,32 +307,6 @@ Var prefix_pool(Tape& tape, Pool kind, Var x_ND, const Batch& batch) {
     tape.give_gradient(x_ND, dx);
   });
   return y;
-}
-
-Var softmax_loss(Tape& tape, Var h_ND, Var table_VD, const Batch& batch,
-                 const SoftmaxOptions& options) {
-  Context& ctx = tape.ctx();
-  Var loss(ctx.empty(DType::f64, {1}));
-  Tensor loss_1 = loss.value();
-  fill(ctx, loss_1, 0);
-  Parameter* parameter = table_VD.parameter();
-  Tensor dh = like(ctx, h_ND.value());
-  Tensor dtable = parameter ? parameter->gradient : like(ctx, table_VD.value());
-  if (!parameter) fill(ctx, dtable, 0);
-  Tensor no_bias;
-  const float scale =
-      batch.global_targets > 0 ? 1.0f / static_cast<float>(batch.global_targets) : 0.0f;
-  SoftmaxOptions scaled = options;
-  scaled.loss_scale_1 = tape.loss_scale_1();
-  softmax_cross_entropy(ctx, loss_1, dh, dtable, no_bias, h_ND.value(), table_VD.value(), Tensor(),
-                        batch.target_N, scale, scaled);
-  std::vector<Parameter*> uses;
-  if (parameter) uses.push_back(parameter);
-  tape.record(loss, uses, [&tape, h_ND, table_VD, parameter, dh, dtable]() mutable {
-    tape.give_gradient(h_ND, dh);
-    if (!parameter) tape.give_gradient(table_VD, dtable);
-  });
-  return loss;
 }
 
 }  // namespace seqrank::nn

@@ -6,7 +6,6 @@
 #include "backend/ops/attention.h"
 #include "backend/ops/prefix_pool.h"
 #include "backend/ops/recurrence.h"
-#include "backend/ops/softmax_cross_entropy.h"
 #include "data/batch.h"
 #include "models/nn/tape.h"
 
@@ -24,6 +23,8 @@ Var layer_norm(Tape& tape, Var x_ND, Parameter& gain_D, Parameter& bias_D, float
 Var add(Tape& tape, Var a_ND, Var b_ND);
 Var concatenate(Tape& tape, Var a_NK, Var b_NM);
 Var l2_normalise(Tape& tape, Var x_ND);  // rows of length one
+// x_MD[m] = x_ND[row_M[m]]; no row is there twice. row_M is i32: the places that were masked, say.
+Var select_rows(Tape& tape, Var x_ND, const Tensor& row_M);
 
 struct RecurrenceParameters {
   Parameter *w_x_GK, *w_h_GH, *b_x_G, *b_h_G;
@@ -41,11 +42,5 @@ Var query_attention(Tape& tape, Activation act, Var k_NA, Var q_NA, Parameter& w
 Var multi_head_attention(Tape& tape, AttentionOptions options, float dropout, std::int64_t heads,
                          Var q, Var k, Var v, const Batch& batch);
 Var prefix_pool(Tape& tape, Pool kind, Var x_ND, const Batch& batch);
-
-// table_VD may be a parameter (tied with the embedding, say) or computed. Mean over the global
-// targets of the exact softmax cross-entropy; a scalar (f64), this rank's part of the sum.
-// Gradients are found in the same pass. Its own gradient is taken to be one.
-Var softmax_loss(Tape& tape, Var h_ND, Var table_VD, const Batch& batch,
-                 const SoftmaxOptions& options);
 
 }  // namespace seqrank::nn
