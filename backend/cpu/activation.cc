@@ -100,6 +100,10 @@ void add(Context& ctx, Tensor& y, const Tensor& x) {
   map(ctx, y, y, x, [](float a, float b) { return a + b; });
 }
 
+void multiply(Context& ctx, Tensor& z, const Tensor& x, const Tensor& y) {
+  map(ctx, z, x, y, [](float a, float b) { return a * b; });
+}
+
 void scale(Context& ctx, Tensor& y, float factor) {
   map(ctx, y, y, [factor](float a) { return a * factor; });
 }

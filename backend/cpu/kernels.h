@@ -33,6 +33,7 @@ void activate(Context& ctx, Activation f, Tensor& y, const Tensor& x);
 void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy,
                        const Tensor& kept);
 void add(Context& ctx, Tensor& y, const Tensor& x);
+void multiply(Context& ctx, Tensor& z, const Tensor& x, const Tensor& y);
 void scale(Context& ctx, Tensor& y, float factor);
 void fill(Context& ctx, Tensor& y, float value);
 void copy(Context& ctx, Tensor& y, const Tensor& x);

@@ -90,6 +90,14 @@ __global__ void add_kernel(float* y, const float* x, std::int64_t n) {
   for (int i = 0; i < kPerThread; ++i)
     if (at.has(i)) y[at[i]] = sum[i];
 }
+__global__ void multiply_kernel(float* z, const float* x, const float* y, std::int64_t n) {
+  const FourElements at(n);
+  float product[kPerThread];
+  for (int i = 0; i < kPerThread; ++i)
+    if (at.has(i)) product[i] = x[at[i]] * y[at[i]];
+  for (int i = 0; i < kPerThread; ++i)
+    if (at.has(i)) z[at[i]] = product[i];
+}
 __global__ void scale_kernel(float* y, float factor, std::int64_t n) {
   const FourElements at(n);
   float value[kPerThread];
@@ -132,6 +140,11 @@ void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy,
 void add(Context& ctx, Tensor& y, const Tensor& x) {
   launch<add_kernel>(per_four_elements(y.numel()), stream_of(ctx), update<float>(y), in<float>(x),
                      y.numel());
+}
+
+void multiply(Context& ctx, Tensor& z, const Tensor& x, const Tensor& y) {
+  launch<multiply_kernel>(per_four_elements(z.numel()), stream_of(ctx), update<float>(z),
+                          in<float>(x), in<float>(y), z.numel());
 }
 
 void scale(Context& ctx, Tensor& y, float factor) {

@@ -26,6 +26,7 @@ namespace seqrank::cuda {
 decltype(seqrank::activate) activate;
 decltype(seqrank::activate_backward) activate_backward;
 decltype(seqrank::add) add;
+decltype(seqrank::multiply) multiply;
 decltype(seqrank::scale) scale;
 decltype(seqrank::fill) fill;
 decltype(seqrank::copy) copy;

@@ -40,6 +40,13 @@ void add(Context& ctx, Tensor& y, const Tensor& x) {
   SR_DISPATCH(ctx, add, y, x);
 }
 
+void multiply(Context& ctx, Tensor& z, const Tensor& x, const Tensor& y) {
+  expect("multiply", "x", x, DType::f32, x.shape());
+  expect("multiply", "y", y, DType::f32, x.shape());
+  expect("multiply", "z", z, DType::f32, x.shape());
+  SR_DISPATCH(ctx, multiply, z, x, y);
+}
+
 void scale(Context& ctx, Tensor& y, float factor) {
   expect("scale", "y", y, DType::f32, y.shape());
   SR_DISPATCH(ctx, scale, y, factor);

@@ -21,6 +21,8 @@ void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy,
                        const Tensor& kept);
 
 void add(Context& ctx, Tensor& y, const Tensor& x);   // y += x
+// z = x y, element by element; written, and may be either.
+void multiply(Context& ctx, Tensor& z, const Tensor& x, const Tensor& y);
 void scale(Context& ctx, Tensor& y, float factor);    // y *= factor
 void fill(Context& ctx, Tensor& y, float value);      // y = value (f32 or f64)
 void copy(Context& ctx, Tensor& y, const Tensor& x);  // y = x, any type, same shape

@@ -116,6 +116,25 @@ SEQRANK_OP_TEST(Activation, AddScaleFill) {
   }
 }
 
+SEQRANK_OP_TEST(Activation, Multiplies) {
+  for (std::int64_t n : {0, 1, 37, 40001}) {
+    OpCase c(fmt::format("n={}", n), device);
+    c.constant("x", {n}).constant("y", {n}).output("z", {n}).output("square", {n});
+    c.reference([=](Values& v) {
+      for (std::int64_t i = 0; i < n; ++i) {
+        v["z"][i] = v["x"][i] * v["y"][i];
+        v["square"][i] = v["x"][i] * v["x"][i];
+      }
+    });
+    c.run("apart and in place", [](Context& ctx, Tensors& t) {
+      multiply(ctx, t["z"], t["x"], t["y"]);
+      copy(ctx, t["square"], t["x"]);
+      multiply(ctx, t["square"], t["square"], t["x"]);
+    });
+    c.check();
+  }
+}
+
 SEQRANK_OP_TEST(Activation, CopiesColumns) {
   constexpr std::int64_t kColumns[][4] = {
       {5, 3, 4, 2}, {1, 1, 1, 0}, {0, 3, 4, 1}, {700, 40, 8, 32}};
