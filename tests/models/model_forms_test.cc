@@ -170,6 +170,27 @@ INSTANTIATE_TEST_SUITE_P(SasRec, ModelForms,
                                                                 {"model.feed_width", "12"},
                                                                 {"model.input", "none"}},
                                                                {{"model.tied", "no"}}})));
+// Some sums of its perceptron lie so near the kink of ReLU that differences cross it.
+const Form::value_type kSmooth = {"model.activation", "gelu"};
+INSTANTIATE_TEST_SUITE_P(
+    LstmSelfAttention, ModelForms,
+    testing::ValuesIn(forms_of("lstm_self_attention",
+                               {{kSmooth},
+                                {{"model.attention", "additive"}},
+                                {kSmooth,
+                                 {"model.item_scale", "2"},
+                                 {"model.heads", "2"},
+                                 {"model.layers", "2"},
+                                 {"model.feed_width", "12"}},
+                                {kSmooth, {"model.skip", "no"}, {"model.input", "position"}},
+                                {kSmooth, {"model.tied", "no"}}})));
+INSTANTIATE_TEST_SUITE_P(Narm, ModelForms,
+                         testing::ValuesIn(forms_of("narm", {{},
+                                                             {{"model.state_width", "12"},
+                                                              {"model.layers", "2"},
+                                                              {"model.output_dropout", "0"}},
+                                                             {{"model.input", "position"}},
+                                                             {{"model.tied", "no"}}})));
 
 }  // namespace
 }  // namespace seqrank

@@ -1,0 +1,130 @@
+// lstm_self_attention: LSTM layers over the events, causal self-attention over their states (dot
+// products of several heads, or additive), a multi-layer perceptron with ReLU, and scores of items.
+// No features of the target, no hard attention: target_attention has those.
+#include <cmath>
+
+#include "backend/ops/embedding.h"
+#include "models/nn/input_layer.h"
+#include "models/nn/layers.h"
+
+namespace seqrank {
+namespace {
+
+class LstmSelfAttention final : public TrainedModel {
+ public:
+  static std::vector<OptionSpec> options() {
+    std::vector<OptionSpec> specs = {
+        {"model.width", OptionKind::integer, "64", "width of item vectors and states", "1..8192"},
+        {"model.layers", OptionKind::integer, "1", "of the LSTM", "1..16"},
+        {"model.attention", OptionKind::choice, "dot", "how states see earlier ones",
+         "dot|additive"},
+        {"model.heads", OptionKind::integer, "1",
+         "of attention by dot products; they divide the width", "1..256"},
+        {"model.feed_width", OptionKind::integer, "0", "inside the perceptron; 0: as model.width",
+         "0..65536"},
+        {"model.activation", OptionKind::choice, "relu", "inside the perceptron", "relu|gelu"},
+        {"model.skip", OptionKind::flag, "yes", "the perceptron reads [h ; c] rather than c alone"},
+        {"model.dropout", OptionKind::real, "0.2",
+         "on the input, between layers, on the attention and inside the perceptron", "0..0.95"},
+    };
+    for (OptionSpec& spec : InputLayer::options("none")) specs.push_back(std::move(spec));
+    for (OptionSpec& spec : ItemTable::options()) specs.push_back(std::move(spec));
+    return specs;
+  }
+
+  explicit LstmSelfAttention(const ModelInput& input)
+      : width_(input.options.integer("model.width")),
+        heads_(input.options.integer("model.heads")),
+        act_(input.options.text("model.activation") == "gelu" ? Activation::gelu
+                                                              : Activation::relu),
+        skip_(input.options.flag("model.skip")),
+        dropout_(static_cast<float>(input.options.real("model.dropout"))),
+        items_(input.options, input.items, width_, input.parameters),
+        input_(input, width_) {
+    const Options& options = input.options;
+    const bool additive = options.text("model.attention") == "additive";
+    SR_CHECK(width_ % heads_ == 0, ErrorKind::usage,
+             "--model.heads={}: must divide --model.width={}", heads_, width_);
+    SR_CHECK(!additive || heads_ == 1, ErrorKind::usage,
+             "--model.heads={}: --model.attention=additive has one", heads_);
+    ParameterStore& store = input.parameters;
+    for (std::int64_t i = 0; i < options.integer("model.layers"); ++i)
+      layers_.push_back(
+          nn::declare_recurrence(store, "rnn." + std::to_string(i), Cell::lstm, width_, width_));
+    w_query_DD_ = &store.declare("attention.query", {width_, width_}, uniform(width_));
+    w_key_DD_ = &store.declare("attention.key", {width_, width_}, uniform(width_));
+    if (additive) {
+      w_score_D_ = &store.declare("attention.score", {width_}, uniform(width_));
+    } else {
+      w_value_DD_ = &store.declare("attention.value", {width_, width_}, uniform(width_));
+    }
+    std::int64_t feed_width = options.integer("model.feed_width");
+    if (feed_width == 0) feed_width = width_;
+    const std::int64_t seen = skip_ ? 2 * width_ : width_;
+    w_in_ = &store.declare("feed_in.w", {feed_width, seen}, uniform(seen));
+    b_in_F_ = &store.declare("feed_in.b", {feed_width}, {}, Decay::no);
+    w_out_ = &store.declare("feed_out.w", {width_, feed_width}, uniform(feed_width));
+    b_out_D_ = &store.declare("feed_out.b", {width_}, {}, Decay::no);
+    items_.declare_output(options, store);
+  }
+
+  BatchNeeds needs() const override { return input_.needs(); }
+
+  Var loss(Tape& tape, const Batch& batch) override {
+    return items_.loss(tape, encode(tape, batch), batch);
+  }
+
+  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
+    Tape tape(ctx, TapeMode::inference, 0);
+    const Var y_ND = encode(tape, batch);
+    Tensor last_BD = ctx.empty(DType::f32, {batch.sequences, width_});
+    gather_rows(ctx, last_BD, y_ND.value(), batch.last_B);
+    items_.scores(ctx, score_BV, last_BD);
+  }
+
+ private:
+  static Initialiser uniform(std::int64_t fan_in) {
+    return {Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
+  }
+
+  Var encode(Tape& tape, const Batch& batch) {
+    Var h_ND = input_(tape, items_, batch);
+    for (const nn::RecurrenceParameters& layer : layers_)
+      h_ND =
+          nn::recurrence(tape, Cell::lstm, nn::dropout(tape, h_ND, dropout_, batch), layer, batch);
+    const Var c_ND = attend(tape, h_ND, batch);
+    const Var state = skip_ ? nn::concatenate(tape, h_ND, c_ND) : c_ND;
+    Var feed = nn::activate(tape, act_, nn::linear(tape, state, *w_in_, b_in_F_));
+    feed = nn::dropout(tape, feed, dropout_, batch);
+    return nn::linear(tape, feed, *w_out_, b_out_D_);
+  }
+
+  Var attend(Tape& tape, Var h_ND, const Batch& batch) {
+    Var q_ND = nn::linear(tape, h_ND, *w_query_DD_, nullptr);
+    Var k_ND = nn::linear(tape, h_ND, *w_key_DD_, nullptr);
+    if (w_score_D_)
+      return nn::query_attention(tape, Activation::tanh, k_ND, q_ND, *w_score_D_, h_ND, batch);
+    Var v_ND = nn::linear(tape, h_ND, *w_value_DD_, nullptr);
+    AttentionOptions attention;
+    attention.mask = AttentionMask::causal;
+    return nn::multi_head_attention(tape, attention, dropout_, heads_, q_ND, k_ND, v_ND, batch);
+  }
+
+  std::int64_t width_, heads_;
+  Activation act_;
+  bool skip_;
+  float dropout_;
+  ItemTable items_;
+  InputLayer input_;
+  std::vector<nn::RecurrenceParameters> layers_;
+  Parameter *w_query_DD_, *w_key_DD_;
+  Parameter* w_value_DD_ = nullptr;  // of attention by dot products
+  Parameter* w_score_D_ = nullptr;   // of additive attention
+  Parameter *w_in_, *b_in_F_, *w_out_, *b_out_D_;
+};
+
+SR_REGISTER_MODEL("lstm_self_attention", LstmSelfAttention,
+                  "self-attention over the states of an LSTM (Vaswani et al., NeurIPS 2017)");
+
+}  // namespace
+}  // namespace seqrank
