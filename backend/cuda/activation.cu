@@ -82,9 +82,10 @@ __global__ void activate_backward_kernel(Activation f, float* dx, const float* d
   for (int i = 0; i < kPerThread; ++i)
     if (at.has(i)) dx[at[i]] = upstream[i] * slope(f, value[i]);
 }
-__global__ void add_kernel(float* y, const float* x, std::int64_t n) {
+template <class T>
+__global__ void add_kernel(T* y, const T* x, std::int64_t n) {
   const FourElements at(n);
-  float sum[kPerThread];
+  T sum[kPerThread];
   for (int i = 0; i < kPerThread; ++i)
     if (at.has(i)) sum[i] = y[at[i]] + x[at[i]];
   for (int i = 0; i < kPerThread; ++i)
@@ -138,8 +139,12 @@ void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy,
 }
 
 void add(Context& ctx, Tensor& y, const Tensor& x) {
-  launch<add_kernel>(per_four_elements(y.numel()), stream_of(ctx), update<float>(y), in<float>(x),
-                     y.numel());
+  if (y.dtype() == DType::f64)
+    launch<add_kernel<double>>(per_four_elements(y.numel()), stream_of(ctx), update<double>(y),
+                               in<double>(x), y.numel());
+  else
+    launch<add_kernel<float>>(per_four_elements(y.numel()), stream_of(ctx), update<float>(y),
+                              in<float>(x), y.numel());
 }
 
 void multiply(Context& ctx, Tensor& z, const Tensor& x, const Tensor& y) {

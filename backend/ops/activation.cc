@@ -35,8 +35,9 @@ void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy,
 }
 
 void add(Context& ctx, Tensor& y, const Tensor& x) {
-  expect("add", "x", x, DType::f32, x.shape());
-  expect("add", "y", y, DType::f32, x.shape());
+  const DType dtype = y.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  expect("add", "x", x, dtype, x.shape());
+  expect("add", "y", y, dtype, x.shape());
   SR_DISPATCH(ctx, add, y, x);
 }
 

@@ -24,8 +24,21 @@ float share(std::int64_t global_count) {
 
 }  // namespace
 
+Var add_losses(Tape& tape, Var a, Var b) {
+  Context& ctx = tape.ctx();
+  Var sum = zero_loss(ctx);
+  Tensor sum_1 = sum.value();
+  add(ctx, sum_1, a.value());
+  add(ctx, sum_1, b.value());
+  tape.record(sum, {}, [&tape, a, b]() mutable {  // that they have gradients is what counts
+    tape.give_gradient(a, like(tape.ctx(), a.value()));
+    tape.give_gradient(b, like(tape.ctx(), b.value()));
+  });
+  return sum;
+}
+
 Var softmax_loss(Tape& tape, Var h_ND, Var table_VD, const Tensor& target_N,
-                 std::int64_t global_targets, const SoftmaxOptions& options) {
+                 std::int64_t global_targets, const SoftmaxOptions& options, float weight) {
   Context& ctx = tape.ctx();
   Var loss = zero_loss(ctx);
   Tensor loss_1 = loss.value(), no_bias;
@@ -36,7 +49,7 @@ Var softmax_loss(Tape& tape, Var h_ND, Var table_VD, const Tensor& target_N,
   SoftmaxOptions scaled = options;
   scaled.loss_scale_1 = tape.loss_scale_1();
   softmax_cross_entropy(ctx, loss_1, dh, dtable, no_bias, h_ND.value(), table_VD.value(), Tensor(),
-                        target_N, share(global_targets), scaled);
+                        target_N, weight * share(global_targets), scaled);
   std::vector<Parameter*> uses;
   if (parameter) uses.push_back(parameter);
   tape.record(loss, uses, [&tape, h_ND, table_VD, parameter, dh, dtable]() mutable {
@@ -46,12 +59,13 @@ Var softmax_loss(Tape& tape, Var h_ND, Var table_VD, const Tensor& target_N,
   return loss;
 }
 
-Var binary_cross_entropy(Tape& tape, Var logit, const Tensor& label, std::int64_t global_elements) {
+Var binary_cross_entropy(Tape& tape, Var logit, const Tensor& label, std::int64_t global_elements,
+                         float weight) {
   Context& ctx = tape.ctx();
   Var loss = zero_loss(ctx);
   Tensor loss_1 = loss.value(), dlogit = like(ctx, logit.value());
-  seqrank::binary_cross_entropy(ctx, loss_1, dlogit, logit.value(), label, share(global_elements),
-                                tape.loss_scale_1());
+  seqrank::binary_cross_entropy(ctx, loss_1, dlogit, logit.value(), label,
+                                weight * share(global_elements), tape.loss_scale_1());
   tape.record(loss, {}, [&tape, logit, dlogit]() mutable { tape.give_gradient(logit, dlogit); });
   return loss;
 }

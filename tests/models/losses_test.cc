@@ -76,5 +76,21 @@ TEST(Losses, ALossScaleIsInTheGradientsAlone) {
   EXPECT_EQ(8 * plain[0], scaled[0]);
 }
 
+TEST(Losses, ASumGivesEachItsWeightedGradient) {
+  Context ctx(Device::cpu, 1);
+  Tape tape(ctx, TapeMode::training, 1);
+  std::vector<double> first, second;
+  Var a = watch(tape, tensor_of(ctx, DType::f32, {1}, {0.5}), first);
+  Var b = watch(tape, tensor_of(ctx, DType::f32, {1}, {-1}), second);
+  const Tensor label = tensor_of(ctx, DType::u8, {1}, {1});
+  Var loss = nn::add_losses(tape, nn::binary_cross_entropy(tape, a, label, 1),
+                            nn::binary_cross_entropy(tape, b, label, 1, 0.25f));
+  tape.backward(loss);
+  EXPECT_NEAR(get_values(ctx, loss.value())[0],
+              std::log1p(std::exp(-0.5)) + 0.25 * std::log1p(std::exp(1)), 1e-7);
+  EXPECT_NEAR(first[0], -1 / (1 + std::exp(0.5)), 1e-7);
+  EXPECT_NEAR(second[0], -0.25 / (1 + std::exp(-1)), 1e-7);
+}
+
 }  // namespace
 }  // namespace seqrank

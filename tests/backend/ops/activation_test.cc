@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "tests/support/op_case.h"
+#include "tests/support/tensor_values.h"
 
 namespace seqrank {
 namespace {
@@ -114,6 +115,15 @@ SEQRANK_OP_TEST(Activation, AddScaleFill) {
     });
     c.check();
   }
+}
+
+SEQRANK_OP_TEST(Activation, AddsInDouble) {
+  Context ctx(device, 1);
+  Tensor sum = ctx.empty(DType::f64, {2}), x = ctx.empty(DType::f64, {2});
+  set_values(ctx, sum, {1, 1e15});
+  set_values(ctx, x, {1e-15, 2});
+  add(ctx, sum, x);
+  EXPECT_EQ(get_values(ctx, sum), (std::vector<double>{1 + 1e-15, 1e15 + 2}));
 }
 
 SEQRANK_OP_TEST(Activation, Multiplies) {
