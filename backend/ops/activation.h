@@ -20,7 +20,7 @@ void activate(Context& ctx, Activation f, Tensor& y, const Tensor& x);  // y wri
 void activate_backward(Context& ctx, Activation f, Tensor& dx, const Tensor& dy,
                        const Tensor& kept);
 
-void add(Context& ctx, Tensor& y, const Tensor& x);   // y += x (f32 or f64)
+void add(Context& ctx, Tensor& y, const Tensor& x);  // y += x (f32 or f64)
 // z = x y, element by element; written, and may be either.
 void multiply(Context& ctx, Tensor& z, const Tensor& x, const Tensor& y);
 void scale(Context& ctx, Tensor& y, float factor);    // y *= factor
