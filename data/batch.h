@@ -23,7 +23,9 @@ struct BatchNeeds {
   std::vector<std::string> columns;
   bool labels = false;
   bool times = false;
-  std::int64_t max_length = 0;  // events of a sequence that it can read; 0: any
+  std::string ahead_column = {};  // of the targets; "": none
+  std::int64_t ahead = 0;         // events, the target the first of them
+  std::int64_t max_length = 0;    // events of a sequence that it can read; 0: any
 };
 
 struct Batch {
@@ -43,6 +45,8 @@ struct Batch {
 
   std::map<std::string, IdColumn> ids;    // by the name of the column
   std::map<std::string, Tensor> numbers;  // f32 [N, 1], likewise
+
+  Tensor ahead_NK;  // u8, which values of needs.ahead_column come next (data/next_values.h)
 
   std::vector<std::int32_t> sequences_at_T;  // sequences that still have an event at step t
   std::vector<std::int64_t> sequence_B;      // which sequence of the data set each one is

@@ -12,6 +12,7 @@
 
 #include "backend/check.h"
 #include "data/event_columns.h"
+#include "data/next_values.h"
 #include "data/sample_order.h"
 #include "data/windows.h"
 
@@ -86,6 +87,9 @@ Batch TrainLoader::Impl::make(std::int64_t step) const {
   Batch batch = pack_inputs(dataset, arena, mine);
   batch.target_N = pack_targets(dataset, arena, mine);
   add_columns(dataset, arena, mine, options.needs, WithRows::yes, batch);
+  if (!options.needs.ahead_column.empty())
+    batch.ahead_NK = next_values(arena, batch.ids.at(options.needs.ahead_column), batch.offset_B1,
+                                 options.needs.ahead);
   batch.item_rows = unique_rows(arena, batch.item_N.span<std::int32_t>());
   std::copy(places.begin(), places.end(), batch.place_B.span<std::int64_t>().begin());
   batch.global_events = global_events;

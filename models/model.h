@@ -53,6 +53,8 @@ struct ModelInput {
   std::int64_t items;      // V
   ParameterStore& parameters;
   std::map<std::string, std::int64_t> columns = {};  // of events: values, 0 for numbers
+  // The ids of all items in a feature "NAME" where there is a column "item.NAME".
+  std::function<std::vector<std::int32_t>(const std::string&)> item_feature = {};
 };
 
 using ModelMaker = std::function<std::unique_ptr<Model>(const ModelInput&)>;

@@ -15,8 +15,18 @@ std::unique_ptr<Built> build(Context& ctx, const std::string& name,
   built->options.set("model.width", "8", "test");
   built->options.set("model.item_scale", "0.5", "test");
   for (const auto& [key, value] : settings) built->options.set(key, value, "test");
-  built->model = find_model(name).make(
-      {built->options, items, built->store, {{"position", kPackedPositions}}});
+  built->model = find_model(name).make({built->options,
+                                        items,
+                                        built->store,
+                                        {{"position", kPackedPositions},
+                                         {"item.interest", kPackedInterests},
+                                         {"target.interest", kPackedInterests}},
+                                        [items](const std::string&) {
+                                          std::vector<std::int32_t> interest_V(items);
+                                          for (std::int64_t v = 0; v < items; ++v)
+                                            interest_V[v] = packed_interest(v);
+                                          return interest_V;
+                                        }});
   built->store.allocate(ctx, 3);
   return built;
 }

@@ -78,7 +78,7 @@ TEST_P(ModelForms, EveryParametersGradientMatchesAlongARandomDirection) {
       return loss_of(ctx, *built, batch);
     };
     double error = INFINITY;  // the least over steps: one may cross the kink of a ReLU
-    for (const double step : {4e-3 / length, 2e-3 / length, 8e-3 / length}) {
+    for (const double step : {4e-3 / length, 2e-3 / length, 1e-3 / length, 8e-3 / length}) {
       const double slope = (moved(step) - moved(-step)) / (2 * step);
       error = std::min(error, std::abs(slope - expected) / length);
     }
@@ -191,6 +191,14 @@ INSTANTIATE_TEST_SUITE_P(Narm, ModelForms,
                                                               {"model.output_dropout", "0"}},
                                                              {{"model.input", "position"}},
                                                              {{"model.tied", "no"}}})));
+INSTANTIATE_TEST_SUITE_P(
+    InterestTransfer, ModelForms,
+    testing::ValuesIn(forms_of("interest_transfer",
+                               {{},
+                                {{"model.cell", "gru"}, {"model.recommend", "weighted"}},
+                                {{"model.interest", "none"}, {"model.tied", "no"}},
+                                {{"model.interest_weight", "2"},
+                                 {"model.transition_weight", "3"}}})));
 
 }  // namespace
 }  // namespace seqrank

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "data/next_values.h"
+
 namespace seqrank {
 namespace {
 
@@ -15,6 +17,10 @@ Tensor tensor_of(Context& ctx, const std::vector<T>& values) {
 }
 
 }  // namespace
+
+std::int32_t packed_interest(std::int64_t item) {
+  return static_cast<std::int32_t>(item % kPackedInterests);
+}
 
 Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
                    std::int64_t first_place) {
@@ -55,8 +61,16 @@ Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
   std::vector<std::int32_t> position;
   for (std::size_t b = 0; b < sequences.size(); ++b)
     for (std::int32_t i = 0; i < offset[b + 1] - offset[b]; ++i) position.push_back(i);
-  batch.ids["position"] = {kPackedPositions, tensor_of(ctx, position),
-                           unique_rows(ctx.arena(), position)};
+  const auto column = [&](std::int64_t values, const std::vector<std::int32_t>& ids) {
+    return IdColumn{values, tensor_of(ctx, ids), unique_rows(ctx.arena(), ids)};
+  };
+  batch.ids["position"] = column(kPackedPositions, position);
+  std::ranges::transform(items, items.begin(), packed_interest);
+  std::ranges::transform(targets, targets.begin(), packed_interest);
+  batch.ids["item.interest"] = column(kPackedInterests, items);
+  batch.ids["target.interest"] = column(kPackedInterests, targets);
+  batch.ahead_NK =
+      next_values(ctx.arena(), batch.ids["target.interest"], batch.offset_B1, kPackedAhead);
   return batch;
 }
 

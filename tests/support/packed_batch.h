@@ -9,6 +9,9 @@
 namespace seqrank {
 
 inline constexpr std::int64_t kPackedPositions = 16;  // ids of column position
+inline constexpr std::int64_t kPackedInterests = 3;   // of columns item.interest, target.interest
+inline constexpr std::int64_t kPackedAhead = 2;       // of ahead_NK, over target.interest
+std::int32_t packed_interest(std::int64_t item);
 
 // Each sequence: its items; the last one is only a target. place of sequence b: first_place + b.
 Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
