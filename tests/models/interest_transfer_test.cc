@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "tests/models/built_model.h"
 #include "tests/support/packed_batch.h"
