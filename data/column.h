@@ -1,7 +1,6 @@
-// One column of a data set, checked for form when opened: a hard link to a one-dimensional data set
-// of the right class, stored in this file, with known filters, as large as it declares.
-// Contiguous columns of the native type are read by pread; others are read whole, once, through
-// HDF5 into memory. Values are data/validate's business.
+// One column of a data set, checked for form when opened (data/column_form). Contiguous columns of
+// the native type are read by pread; others are read whole, once, through HDF5 into memory. Values
+// are data/validate's business.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +14,8 @@
 
 namespace seqrank {
 
-// T: std::int32_t or std::int64_t. The file is not owned and must outlive reads.
+// T: std::uint8_t, std::int32_t, std::int64_t or float. The file is not owned and must outlive
+// reads.
 template <class T>
 class NumberColumn {
  public:
@@ -25,6 +25,8 @@ class NumberColumn {
   std::int64_t rows() const { return rows_; }
   // Rows [begin, begin + out.size()), which must exist.
   void read(const File& file, std::int64_t begin, std::span<T> out) const;
+  // Reads the values into memory, for those who read single rows.
+  void keep(const File& file);
 
  private:
   std::string name_;
@@ -33,8 +35,10 @@ class NumberColumn {
   std::vector<T> values_;
 };
 
+extern template class NumberColumn<std::uint8_t>;
 extern template class NumberColumn<std::int32_t>;
 extern template class NumberColumn<std::int64_t>;
+extern template class NumberColumn<float>;
 
 class TextColumn {
  public:
@@ -60,5 +64,10 @@ class TextColumn {
 
 // Whether the file has it at all. Throws if something of that name is not a hard link.
 bool has_column(const File& file, const hdf5::FileId& hdf5_file, const std::string& name);
+// Whether a column that is there holds real numbers (by its type, not its values).
+bool is_real_column(const File& file, const hdf5::FileId& hdf5_file, const std::string& name);
+// The columns of a group, by name; none where there is no such group.
+std::vector<std::string> columns_of(const File& file, const hdf5::FileId& hdf5_file,
+                                    const std::string& group);
 
 }  // namespace seqrank

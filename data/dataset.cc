@@ -15,6 +15,7 @@
 
 #include "backend/check.h"
 #include "data/column.h"
+#include "data/features.h"
 #include "data/file.h"
 #include "data/fingerprint.h"
 #include "data/hdf5.h"
@@ -27,6 +28,10 @@ struct Dataset::Impl {
   std::vector<std::int64_t> offsets;
   NumberColumn<std::int32_t> item_column;
   std::optional<NumberColumn<std::int64_t>> time_column;
+  std::optional<NumberColumn<std::uint8_t>> label_column;
+  std::vector<std::uint8_t> splits;  // empty: the file has none
+  bool last_targets_only = false;
+  std::map<FeatureOf, FeatureColumns> features;
   std::optional<TextColumn> item_keys, item_titles, user_keys;
   std::int64_t items = 0;
   std::string fingerprint;
@@ -91,6 +96,18 @@ std::optional<TextColumn> open_text(const File& file, const hdf5::FileId& hdf5_f
   return column;
 }
 
+// Of a number, since texts are written in many ways and not all are read.
+bool read_last_targets_only(const std::string& path, const hdf5::Attributes& attributes,
+                            bool has_splits) {
+  const auto found = attributes.numbers.find("last_targets_only");
+  if (found == attributes.numbers.end() || found->second == 0) return false;
+  SR_CHECK(found->second == 1 && has_splits, ErrorKind::data,
+           "{}: attribute last_targets_only is {}; it may be 0, or 1 where there is a data set "
+           "/sequence/split",
+           path, found->second);
+  return true;
+}
+
 // A key of a file without keys is the id as text.
 std::optional<std::int64_t> parse_id(const std::string& key, std::int64_t count) {
   std::int64_t id = 0;
@@ -124,13 +141,26 @@ Dataset Dataset::open(const std::string& path) {
   Fingerprint fingerprint;
   d.offsets = read_offsets(d.file, offsets, d.item_column.rows(), fingerprint);
   d.items = check_items(d.file, d.item_column, declared_items(path, d.attributes), fingerprint);
+  const auto sequences = static_cast<std::int64_t>(d.offsets.size()) - 1;
+  if (has_column(d.file, hdf5_file, "/event/label")) {
+    d.label_column.emplace(d.file, hdf5_file, "/event/label");
+    check_labels(d.file, *d.label_column, d.offsets.back(), fingerprint);
+  }
+  if (has_column(d.file, hdf5_file, "/sequence/split")) {
+    const NumberColumn<std::uint8_t> column(d.file, hdf5_file, "/sequence/split");
+    d.splits = read_splits(d.file, column, sequences, fingerprint);
+  }
+  d.last_targets_only = read_last_targets_only(path, d.attributes, !d.splits.empty());
+  for (const auto& [of, rows] :
+       {std::pair(FeatureOf::event, d.offsets.back()), std::pair(FeatureOf::user, sequences),
+        std::pair(FeatureOf::item, d.items)})
+    d.features.emplace(of, FeatureColumns(d.file, hdf5_file, of, rows, fingerprint));
   d.fingerprint = fingerprint.hex();
   check_fingerprint(path, d.attributes, d.fingerprint);
   if (has_column(d.file, hdf5_file, "/event/time")) {
     d.time_column.emplace(d.file, hdf5_file, "/event/time");
     check_times(d.file, *d.time_column, d.offsets);
   }
-  const auto sequences = static_cast<std::int64_t>(d.offsets.size()) - 1;
   d.item_keys = open_text(d.file, hdf5_file, "/item/key", d.items);
   d.item_titles = open_text(d.file, hdf5_file, "/item/title", d.items);
   d.user_keys = open_text(d.file, hdf5_file, "/user/key", sequences);
@@ -164,6 +194,19 @@ std::string Dataset::item_fingerprint() const {
 bool Dataset::has_times() const {
   return impl_->time_column.has_value();
 }
+bool Dataset::has_labels() const {
+  return impl_->label_column.has_value();
+}
+bool Dataset::has_splits() const {
+  return !impl_->splits.empty();
+}
+Split Dataset::split(std::int64_t sequence) const {
+  SR_ASSERT(sequence >= 0 && sequence < sequences(), "sequence {} of {}", sequence, sequences());
+  return has_splits() ? static_cast<Split>(impl_->splits[sequence]) : Split::train;
+}
+bool Dataset::last_targets_only() const {
+  return impl_->last_targets_only;
+}
 std::int64_t Dataset::begin(std::int64_t sequence) const {
   SR_ASSERT(sequence >= 0 && sequence < sequences(), "sequence {} of {}", sequence, sequences());
   return impl_->offsets[sequence];
@@ -185,6 +228,35 @@ void Dataset::read_items(std::int64_t begin, std::span<std::int32_t> out) const 
 void Dataset::read_times(std::int64_t begin, std::span<std::int64_t> out) const {
   SR_CHECK(has_times(), ErrorKind::data, "{}: has no data set /event/time", path());
   impl_->time_column->read(impl_->file, begin, out);
+}
+
+void Dataset::read_labels(std::int64_t begin, std::span<std::uint8_t> out) const {
+  SR_CHECK(has_labels(), ErrorKind::data, "{}: has no data set /event/label", path());
+  impl_->label_column->read(impl_->file, begin, out);
+}
+
+const std::vector<Feature>& Dataset::features(FeatureOf of) const {
+  return impl_->features.at(of).list();
+}
+void Dataset::read_feature(FeatureOf of, const std::string& name, std::int64_t begin,
+                           std::span<std::int32_t> out) const {
+  impl_->features.at(of).read(impl_->file, name, begin, out);
+}
+void Dataset::read_feature(FeatureOf of, const std::string& name, std::int64_t begin,
+                           std::span<float> out) const {
+  impl_->features.at(of).read(impl_->file, name, begin, out);
+}
+void Dataset::gather_feature(FeatureOf of, const std::string& name,
+                             std::span<const std::int32_t> rows,
+                             std::span<std::int32_t> out) const {
+  impl_->features.at(of).gather(impl_->file, name, rows, out);
+}
+void Dataset::gather_feature(FeatureOf of, const std::string& name,
+                             std::span<const std::int32_t> rows, std::span<float> out) const {
+  impl_->features.at(of).gather(impl_->file, name, rows, out);
+}
+std::string Dataset::feature_value(FeatureOf of, const std::string& name, std::int64_t id) const {
+  return impl_->features.at(of).value(impl_->file, name, id);
 }
 
 std::string Dataset::item_key(std::int64_t item) const {

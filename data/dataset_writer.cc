@@ -103,6 +103,13 @@ struct TextSpool {
   std::size_t longest = 1;  // HDF5 has no strings of no bytes
 };
 
+struct NumberSpool {
+  NumberSpool(const std::string& path, hid_t hdf5_type) : spool(path), type(hdf5_type) {}
+  Spool spool;
+  hid_t type;
+  std::int64_t rows = 0;
+};
+
 }  // namespace
 
 struct DatasetWriter::Impl {
@@ -131,18 +138,38 @@ struct DatasetWriter::Impl {
       offset += static_cast<std::int64_t>(bytes);
     });
   }
+  void append(const std::string& place, hid_t type, std::span<const std::byte> values,
+              std::int64_t rows) {
+    const auto [at, added] = columns.try_emplace(place, path, type);
+    SR_ASSERT(at->second.type == type, "{} holds values of two types", place);
+    at->second.spool.append(values.data(), values.size());
+    at->second.rows += rows;
+    fingerprint.add_column(place, values);
+  }
+  void check_rows(std::int64_t item_count) const;
   void write(std::int64_t item_count);
 
   std::string path, temporary;
   bool temporary_exists = false;
   Spool offsets, items;
   std::optional<Spool> times;
+  std::map<std::string, NumberSpool> columns;  // by place, as the two that follow
+  std::map<std::string, TextSpool> texts;
   std::optional<TextSpool> user_keys, item_keys, item_titles;
   std::map<std::string, std::variant<double, std::string>> attributes;
   std::int64_t sequences = 0, events = 0;
   std::int32_t largest_item = -1;
   Fingerprint fingerprint;
 };
+
+void DatasetWriter::Impl::check_rows(std::int64_t item_count) const {
+  for (const auto& [place, numbers] : columns) {
+    const std::int64_t rows = place.starts_with("/event/")  ? events
+                              : place.starts_with("/item/") ? item_count
+                                                            : sequences;
+    SR_ASSERT(numbers.rows == rows, "{}: {} rows instead of {}", place, numbers.rows, rows);
+  }
+}
 
 // Lays the file out through HDF5, closes it, then fills the columns.
 void DatasetWriter::Impl::write(std::int64_t item_count) {
@@ -162,6 +189,11 @@ void DatasetWriter::Impl::write(std::int64_t item_count) {
   const std::int64_t user_key_at = text_column("/user/key", user_keys);
   const std::int64_t item_key_at = text_column("/item/key", item_keys);
   const std::int64_t item_title_at = text_column("/item/title", item_titles);
+  std::map<std::string, std::int64_t> place_at;
+  for (const auto& [place, numbers] : columns)
+    place_at[place] = column(place.c_str(), numbers.type, numbers.rows);
+  for (const auto& [place, text] : texts)
+    place_at[place] = column(place.c_str(), hdf5::fixed_string(text.longest).get(), text.rows);
 
   hdf5::write_attribute(file, path, "schema_version", std::int64_t{kSchemaVersion});
   hdf5::write_attribute(file, path, "sequences", sequences);
@@ -179,6 +211,8 @@ void DatasetWriter::Impl::write(std::int64_t item_count) {
   if (user_keys) user_keys->copy_padded(out, user_key_at);
   if (item_keys) item_keys->copy_padded(out, item_key_at);
   if (item_titles) item_titles->copy_padded(out, item_title_at);
+  for (auto& [place, numbers] : columns) copy(numbers.spool, out, place_at.at(place));
+  for (auto& [place, text] : texts) text.copy_padded(out, place_at.at(place));
   out.sync();
 }
 
@@ -202,6 +236,20 @@ void DatasetWriter::add_sequence(std::span<const std::int32_t> items,
   w.events += static_cast<std::int64_t>(items.size());
   ++w.sequences;
   w.add_offset(w.events);
+}
+
+void DatasetWriter::append(const std::string& place, std::span<const std::uint8_t> values) {
+  impl_->append(place, H5T_STD_U8LE, std::as_bytes(values), std::ssize(values));
+}
+void DatasetWriter::append(const std::string& place, std::span<const std::int32_t> values) {
+  impl_->append(place, H5T_STD_I32LE, std::as_bytes(values), std::ssize(values));
+}
+void DatasetWriter::append(const std::string& place, std::span<const float> values) {
+  impl_->append(place, H5T_IEEE_F32LE, std::as_bytes(values), std::ssize(values));
+}
+void DatasetWriter::append_text(const std::string& place, const std::string& text) {
+  impl_->texts.try_emplace(place, impl_->path)
+      .first->second.append(impl_->path, place.c_str(), text);
 }
 
 void DatasetWriter::add_user_key(const std::string& key) {
@@ -229,6 +277,7 @@ void DatasetWriter::finish(std::int64_t items) {
             w.item_keys->rows, items);
   SR_ASSERT(!w.item_titles || w.item_titles->rows == items, "{} item titles of {} items",
             w.item_titles->rows, items);
+  w.check_rows(items);
   w.write(items);
   rename_and_sync(w.temporary, w.path);
   w.temporary_exists = false;

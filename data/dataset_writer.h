@@ -17,6 +17,13 @@ class DatasetWriter {
 
   // Appends one sequence; times empty: the file has no times (all sequences alike).
   void add_sequence(std::span<const std::int32_t> items, std::span<const std::int64_t> times);
+  // Further columns by their place in the file (data/README.md): /event/..., of as many rows as
+  // there are events, /sequence/... and /user/... of sequences, /item/... of items; each in any
+  // number of calls, in order. Texts likewise: names of values, of any number.
+  void append(const std::string& place, std::span<const std::uint8_t> values);
+  void append(const std::string& place, std::span<const std::int32_t> values);
+  void append(const std::string& place, std::span<const float> values);
+  void append_text(const std::string& place, const std::string& text);
   // Text columns, in rising id, each in one run of calls; all optional.
   void add_user_key(const std::string& key);
   void add_item_key(const std::string& key);

@@ -1,4 +1,4 @@
-// Columns that are computed: positions and times.
+// Columns that are computed from positions and times, and columns that are stored.
 #include "data/event_columns.h"
 
 #include <algorithm>
@@ -53,13 +53,72 @@ void fill_calendar(const Dataset& dataset, std::span<const Window> windows, std:
   }
 }
 
-void fill(const Dataset& dataset, std::span<const Window> windows, const std::string& name,
-          Ids id_N) {
+void fill_computed(const Dataset& dataset, std::span<const Window> windows, const std::string& name,
+                   Ids id_N) {
   if (name == "position") return fill_position(windows, id_N);
   if (name == "gap") return fill_gap(dataset, windows, id_N);
   if (name == "hour") return fill_calendar(dataset, windows, kHour, 0, kHours, id_N);
   SR_ASSERT(name == "weekday", "column {}", name);
   fill_calendar(dataset, windows, kDay, 3, kWeekdays, id_N);  // the first of 1970 was a Thursday
+}
+
+// A feature under the name that models use.
+struct Stored {
+  FeatureOf of;
+  std::string name;  // of the feature
+  bool of_target = false;
+  std::int64_t values = 0;
+};
+
+std::map<std::string, Stored> stored_columns(const Dataset& dataset) {
+  std::map<std::string, Stored> columns;
+  const auto add = [&](FeatureOf of, const std::string& prefix, bool of_target) {
+    for (const Feature& feature : dataset.features(of))
+      columns[prefix + feature.name] = {of, feature.name, of_target, feature.values};
+  };
+  add(FeatureOf::event, "", false);
+  add(FeatureOf::user, "user.", false);
+  add(FeatureOf::item, "item.", false);
+  add(FeatureOf::item, "target.", true);
+  return columns;
+}
+
+// T: std::int32_t for ids, float for numbers.
+template <class T>
+void fill_stored(const Dataset& dataset, std::span<const Window> windows, const Stored& column,
+                 const Batch& batch, std::span<T> out_N) {
+  if (column.of == FeatureOf::item) {
+    const Tensor& item_N = column.of_target ? batch.target_N : batch.item_N;
+    dataset.gather_feature(column.of, column.name, item_N.span<std::int32_t>(), out_N);
+    return;
+  }
+  std::size_t at = 0;
+  for (const Window& window : windows) {
+    const auto here = out_N.subspan(at, static_cast<std::size_t>(window.events));
+    at += here.size();
+    if (column.of == FeatureOf::event) {
+      dataset.read_feature(column.of, column.name, window.begin, here);
+    } else {
+      dataset.read_feature(column.of, column.name, window.sequence, here.first(1));
+      std::fill(here.begin(), here.end(), here[0]);
+    }
+  }
+}
+
+// Labels of the events `after` places behind those of the windows.
+Tensor labels(const Dataset& dataset, Arena& arena, std::span<const Window> windows,
+              std::int64_t events, std::int64_t after) {
+  Tensor label_N(arena, DType::f32, {events}, Tag::batch);
+  const auto out = label_N.span<float>();
+  std::vector<std::uint8_t> label;
+  std::size_t at = 0;
+  for (const Window& window : windows) {
+    label.resize(static_cast<std::size_t>(window.events));
+    dataset.read_labels(window.begin + after, label);
+    std::copy(label.begin(), label.end(), out.begin() + static_cast<std::ptrdiff_t>(at));
+    at += label.size();
+  }
+  return label_N;
 }
 
 }  // namespace
@@ -71,6 +130,7 @@ std::map<std::string, std::int64_t> event_columns(const Dataset& dataset, std::i
     columns["hour"] = kHours;
     columns["weekday"] = kWeekdays;
   }
+  for (const auto& [name, column] : stored_columns(dataset)) columns[name] = column.values;
   return columns;
 }
 
@@ -84,6 +144,10 @@ void check_columns(const Dataset& dataset, const BatchNeeds& needs, std::int64_t
              dataset.path(), name, names);
   SR_CHECK(!needs.times || dataset.has_times(), ErrorKind::usage,
            "{}: its events have no times, which the model reads; `seqrank prepare --time` writes "
+           "them",
+           dataset.path());
+  SR_CHECK(!needs.labels || dataset.has_labels(), ErrorKind::usage,
+           "{}: its events have no labels, which the model reads; `seqrank prepare --label` writes "
            "them",
            dataset.path());
   SR_CHECK(needs.max_length == 0 || max_length <= needs.max_length, ErrorKind::usage,
@@ -102,17 +166,33 @@ void add_columns(const Dataset& dataset, Arena& arena, std::span<const Window> w
       at += window.events;
     }
   }
+  if (needs.labels) {
+    batch.label_N = labels(dataset, arena, windows, batch.events, 0);
+    if (batch.target_N) batch.target_label_N = labels(dataset, arena, windows, batch.events, 1);
+  }
   if (needs.columns.empty()) return;
   std::int64_t longest = 1;
   for (const Window& window : windows) longest = std::max(longest, window.events);
   const auto columns = event_columns(dataset, std::max(longest, needs.max_length));
+  const auto stored = stored_columns(dataset);
   for (const std::string& name : needs.columns) {
+    const auto found = stored.find(name);
+    if (found != stored.end() && found->second.of_target && !batch.target_N) continue;
+    if (columns.at(name) == 0) {
+      Tensor& number_N1 = batch.numbers[name];
+      number_N1 = Tensor(arena, DType::f32, {batch.events, 1}, Tag::batch);
+      fill_stored(dataset, windows, found->second, batch, number_N1.span<float>());
+      continue;
+    }
     IdColumn& column = batch.ids[name];
     column.values = columns.at(name);
     column.id_N = Tensor(arena, DType::i32, {batch.events}, Tag::batch);
-    fill(dataset, windows, name, column.id_N.span<std::int32_t>());
-    if (with_rows == WithRows::yes)
-      column.rows = unique_rows(arena, column.id_N.span<std::int32_t>());
+    const Ids id_N = column.id_N.span<std::int32_t>();
+    if (found != stored.end())
+      fill_stored(dataset, windows, found->second, batch, id_N);
+    else
+      fill_computed(dataset, windows, name, id_N);
+    if (with_rows == WithRows::yes) column.rows = unique_rows(arena, id_N);
   }
 }
 

@@ -11,12 +11,17 @@
 
 namespace seqrank {
 
-// By name, how many values a column has: ids are below it. 0: numbers.
+// By name, how many values a column has: ids are below it (Batch::ids). 0: numbers
+// (Batch::numbers).
 //   position  place in the sequence as the model sees it, from 0; max_length values
 //   gap       floor(log2(1 + seconds since the event before)), 0 for a first event; 48 values
 //   hour      of the day, UTC; 24 values
 //   weekday   from Monday, UTC; 7 values
-// The last three need times.
+// The last three need times. Of the data set's features:
+//   action, domain, NAME  of the event
+//   user.NAME             of the event's sequence
+//   item.NAME             of the event's item
+//   target.NAME           of the item that follows: only in batches that have target_N
 std::map<std::string, std::int64_t> event_columns(const Dataset& dataset, std::int64_t max_length);
 
 // What the columns of `needs` are there, by the columns of the data set. Throws Error(usage) that
@@ -24,7 +29,9 @@ std::map<std::string, std::int64_t> event_columns(const Dataset& dataset, std::i
 void check_columns(const Dataset& dataset, const BatchNeeds& needs, std::int64_t max_length);
 
 enum class WithRows { yes, no };  // whether gradients will be wanted
-// Adds the columns that are needed to a batch of these windows.
+// Adds the columns, times and labels that are needed to a batch of these windows. What is of
+// targets (target.NAME, target_label_N) only where the batch has target_N: when ranking all items,
+// what follows is not known, and a model must not ask for it before it scores given targets.
 void add_columns(const Dataset& dataset, Arena& arena, std::span<const Window> windows,
                  const BatchNeeds& needs, WithRows with_rows, Batch& batch);
 

@@ -4,8 +4,9 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
-#include <array>
 #include <bit>
+#include <map>
+#include <vector>
 
 #include "backend/check.h"
 
@@ -13,18 +14,29 @@ namespace seqrank {
 
 static_assert(std::endian::native == std::endian::little, "columns are read and hashed as stored");
 
+namespace {
+
+class Sum {
+ public:
+  Sum() : state_(XXH3_createState()) {
+    SR_ASSERT(state_, "no memory for a hash state");
+    XXH3_64bits_reset(state_.get());
+  }
+  void add(const void* data, std::size_t bytes) { XXH3_64bits_update(state_.get(), data, bytes); }
+  XXH64_hash_t value() const { return XXH3_64bits_digest(state_.get()); }
+
+ private:
+  struct Free {
+    void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
+  };
+  std::unique_ptr<XXH3_state_t, Free> state_;
+};
+
+}  // namespace
+
 struct Fingerprint::Impl {
-  XXH3_state_t* offsets = XXH3_createState();
-  XXH3_state_t* items = XXH3_createState();
-  Impl() {
-    SR_ASSERT(offsets != nullptr && items != nullptr, "no memory for two hash states");
-    XXH3_64bits_reset(offsets);
-    XXH3_64bits_reset(items);
-  }
-  ~Impl() {
-    XXH3_freeState(offsets);
-    XXH3_freeState(items);
-  }
+  Sum offsets, items;
+  std::map<std::string, Sum> columns;
 };
 
 Fingerprint::Fingerprint() : impl_(std::make_unique<Impl>()) {}
@@ -33,17 +45,24 @@ Fingerprint::Fingerprint(Fingerprint&&) noexcept = default;
 Fingerprint& Fingerprint::operator=(Fingerprint&&) noexcept = default;
 
 void Fingerprint::add_offsets(std::span<const std::int64_t> offsets) {
-  XXH3_64bits_update(impl_->offsets, offsets.data(), offsets.size_bytes());
+  impl_->offsets.add(offsets.data(), offsets.size_bytes());
 }
 
 void Fingerprint::add_items(std::span<const std::int32_t> items) {
-  XXH3_64bits_update(impl_->items, items.data(), items.size_bytes());
+  impl_->items.add(items.data(), items.size_bytes());
+}
+
+void Fingerprint::add_column(const std::string& name, std::span<const std::byte> values) {
+  impl_->columns[name].add(values.data(), values.size_bytes());
 }
 
 std::string Fingerprint::hex() const {
-  const std::array<XXH64_hash_t, 2> sums = {XXH3_64bits_digest(impl_->offsets),
-                                            XXH3_64bits_digest(impl_->items)};
-  return fmt::format("{:016x}", XXH3_64bits(sums.data(), sizeof sums));
+  std::vector<XXH64_hash_t> sums = {impl_->offsets.value(), impl_->items.value()};
+  for (const auto& [name, sum] : impl_->columns) {
+    sums.push_back(XXH3_64bits(name.data(), name.size()));
+    sums.push_back(sum.value());
+  }
+  return fmt::format("{:016x}", XXH3_64bits(sums.data(), sums.size() * sizeof sums[0]));
 }
 
 std::string text_fingerprint(std::string_view text) {

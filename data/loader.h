@@ -16,7 +16,6 @@ namespace seqrank {
 // Protocol p1 (leave one out): of a sequence of length L >= 3, event L-1 is the test target, L-2
 // the validation target, and events before L-2 are for training; shorter sequences are for training
 // only.
-enum class Split { train, validation, test };
 const char* split_name(Split split);
 
 struct LoaderOptions {

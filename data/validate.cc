@@ -20,6 +20,38 @@ void check_count(const std::string& path, const std::map<std::string, double>& a
            column, found);
 }
 
+template <class T>
+void check_rows(const File& file, const NumberColumn<T>& column, std::int64_t rows) {
+  SR_CHECK(column.rows() == rows, ErrorKind::data, "{}: {}: has {} rows, there are {} {}",
+           file.path(), column.name(), column.rows(), rows,
+           column.name().starts_with("/event")  ? "events"
+           : column.name().starts_with("/item") ? "items"
+                                                : "sequences");
+}
+
+// Calls use(first row, values) piece by piece, and adds the values to the fingerprint.
+template <class T, class Use>
+void for_each_piece(const File& file, const NumberColumn<T>& column, Fingerprint& fingerprint,
+                    const Use& use) {
+  std::vector<T> piece;
+  fingerprint.add_column(column.name(), {});  // that it is there counts, even if it is empty
+  for (std::int64_t begin = 0; begin < column.rows(); begin += kPiece) {
+    piece.resize(static_cast<std::size_t>(std::min(kPiece, column.rows() - begin)));
+    column.read(file, begin, piece);
+    fingerprint.add_column(column.name(), std::as_bytes(std::span(piece)));
+    use(begin, std::span<const T>(piece));
+  }
+}
+
+void check_most(const File& file, const NumberColumn<std::uint8_t>& column, std::uint8_t most,
+                const char* rule, Fingerprint& fingerprint) {
+  for_each_piece(file, column, fingerprint, [&](std::int64_t begin, auto values) {
+    const auto high = std::max_element(values.begin(), values.end());
+    SR_CHECK(*high <= most, ErrorKind::data, "{}: {}: row {}: value {}: must be {}", file.path(),
+             column.name(), begin + (high - values.begin()), *high, rule);
+  });
+}
+
 }  // namespace
 
 void check_attributes(const std::string& path, const std::map<std::string, double>& attributes,
@@ -100,6 +132,49 @@ void check_times(const File& file, const NumberColumn<std::int64_t>& column,
       before = piece[i];
     }
   }
+}
+
+void check_labels(const File& file, const NumberColumn<std::uint8_t>& column, std::int64_t events,
+                  Fingerprint& fingerprint) {
+  check_rows(file, column, events);
+  check_most(file, column, 1, "0 or 1", fingerprint);
+}
+
+std::vector<std::uint8_t> read_splits(const File& file, const NumberColumn<std::uint8_t>& column,
+                                      std::int64_t sequences, Fingerprint& fingerprint) {
+  check_rows(file, column, sequences);
+  check_most(file, column, 2, "0 (training), 1 (validation) or 2 (test)", fingerprint);
+  std::vector<std::uint8_t> splits(static_cast<std::size_t>(sequences));
+  column.read(file, 0, splits);
+  return splits;
+}
+
+std::int64_t check_ids(const File& file, const NumberColumn<std::int32_t>& column,
+                       std::int64_t rows, std::int64_t values, Fingerprint& fingerprint) {
+  check_rows(file, column, rows);
+  std::int64_t largest = 0;  // there is a value 0, used or not
+  for_each_piece(file, column, fingerprint, [&](std::int64_t begin, auto ids) {
+    const auto [low, high] = std::minmax_element(ids.begin(), ids.end());
+    SR_CHECK(*low >= 0, ErrorKind::data, "{}: {}: row {}: value {}: ids start at 0", file.path(),
+             column.name(), begin + (low - ids.begin()), *low);
+    SR_CHECK(values < 0 || *high < values, ErrorKind::data,
+             "{}: {}: row {}: value {}: must be less than the number of names, {}", file.path(),
+             column.name(), begin + (high - ids.begin()), *high, values);
+    largest = std::max<std::int64_t>(largest, *high);
+  });
+  return values < 0 ? largest + 1 : std::max<std::int64_t>(values, 1);
+}
+
+void check_reals(const File& file, const NumberColumn<float>& column, std::int64_t rows,
+                 Fingerprint& fingerprint) {
+  check_rows(file, column, rows);
+  for_each_piece(file, column, fingerprint, [&](std::int64_t begin, auto numbers) {
+    const auto bad =
+        std::find_if(numbers.begin(), numbers.end(), [](float x) { return !std::isfinite(x); });
+    SR_CHECK(bad == numbers.end(), ErrorKind::data,
+             "{}: {}: row {}: value {}: must be finite; store 0, the mean, where it is missing",
+             file.path(), column.name(), begin + (bad - numbers.begin()), *bad);
+  });
 }
 
 }  // namespace seqrank

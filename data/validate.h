@@ -26,5 +26,17 @@ std::int64_t check_items(const File& file, const NumberColumn<std::int32_t>& col
 // Times never fall inside a sequence.
 void check_times(const File& file, const NumberColumn<std::int64_t>& column,
                  std::span<const std::int64_t> offsets);
+// As many as there are events, each 0 or 1.
+void check_labels(const File& file, const NumberColumn<std::uint8_t>& column, std::int64_t events,
+                  Fingerprint& fingerprint);
+// Returns the split of each sequence: 0, 1 or 2.
+std::vector<std::uint8_t> read_splits(const File& file, const NumberColumn<std::uint8_t>& column,
+                                      std::int64_t sequences, Fingerprint& fingerprint);
+// Ids of a feature are in [0, values); values < 0: unknown. Returns the number of values.
+std::int64_t check_ids(const File& file, const NumberColumn<std::int32_t>& column,
+                       std::int64_t rows, std::int64_t values, Fingerprint& fingerprint);
+// Numbers of a feature are finite.
+void check_reals(const File& file, const NumberColumn<float>& column, std::int64_t rows,
+                 Fingerprint& fingerprint);
 
 }  // namespace seqrank

@@ -39,8 +39,15 @@ void write_ours(const std::string& path) {
     }
     writer.add_sequence(items, times);
     writer.add_user_key("user " + std::to_string(s));
+    const std::vector<std::uint8_t> labels(items.size(), 1), split(1, s < 15 ? 0 : 2);
+    const std::vector<float> age = {static_cast<float>(s)};
+    writer.append("/event/label", labels);
+    writer.append("/event/action", items);
+    writer.append("/sequence/split", split);
+    writer.append("/user/feature/age", age);
   }
   for (int i = 0; i < 7; ++i) writer.add_item_key("item " + std::to_string(i));
+  for (int i = 0; i < 7; ++i) writer.append_text("/action/name", "action " + std::to_string(i));
   writer.set_attribute("tie_rate", 0.0);
   writer.finish(7);
 }
@@ -52,10 +59,14 @@ void write_theirs(const std::string& path) {
     for (std::int64_t t = 0; t < s; ++t) items.push_back(s * t % 7);
     offsets.push_back(static_cast<std::int64_t>(items.size()));
   }
-  RawDataset(path)
-      .version(1)
+  RawDataset raw(path);
+  hdf5::GroupId(
+      H5Gcreate2(raw.file().get(), "/item/feature", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+  raw.version(1)
       .numbers("/sequence/offset", offsets)
       .numbers("/event/item", items)
+      .numbers("/event/action", items)
+      .numbers("/item/feature/year", {1, 2, 3, 4, 5, 6, 7})
       .variable_strings("/item/key", {"a", "b", "c", "d", "e", "f", "g"});
 }
 
@@ -88,6 +99,12 @@ bool survives(const std::string& path) {
     to_text(summarise(dataset));
     for (std::int64_t item = 0; item < dataset.items(); ++item) dataset.item_key(item);
     for (std::int64_t s = 0; s < dataset.sequences(); ++s) dataset.user_key(s);
+    std::vector<std::int32_t> actions(static_cast<std::size_t>(dataset.events()));
+    for (const Feature& feature : dataset.features(FeatureOf::event)) {
+      dataset.read_feature(FeatureOf::event, feature.name, 0, actions);
+      for (std::int64_t i = 0; i < feature.values; ++i)
+        dataset.feature_value(FeatureOf::event, feature.name, i);
+    }
     return true;
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::data);

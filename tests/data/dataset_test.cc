@@ -112,6 +112,8 @@ TEST(Dataset, TenLinesOfH5pyMakeADataSet) {
                            "    f['sequence/offset'] = np.concatenate([[0], np.cumsum(lengths)])\n"
                            "    f['event/item'] = np.concatenate(sequences)\n"
                            "    f['item/key'] = ['a', 'b', 'ç']\n"
+                           "    f['event/label'] = np.array([1, 0, 1, 1, 1, 0], dtype='uint8')\n"
+                           "    f['item/feature/year'] = np.array([-1.2, 0, 1.2])\n"
                            "    f.attrs['schema_version'] = 1\n",
                        scratch, out),
       0)
@@ -120,6 +122,8 @@ TEST(Dataset, TenLinesOfH5pyMakeADataSet) {
   EXPECT_EQ(dataset.sequences(), 3);
   EXPECT_EQ(dataset.items(), 3);
   EXPECT_EQ(dataset.item_key(2), "ç");
+  EXPECT_TRUE(dataset.has_labels());
+  EXPECT_EQ(dataset.features(FeatureOf::item).at(0).values, 0);
   EXPECT_THAT(items_of(dataset, 0, 6), ElementsAre(0, 1, 2, 2, 0, 1));
 }
 

@@ -37,6 +37,14 @@ class RawDataset {
     H5Dwrite(column.get(), H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
     return *this;
   }
+  RawDataset& reals(const std::string& name, const std::vector<double>& values) {
+    const hsize_t rows = values.size();
+    const hdf5::SpaceId space(H5Screate_simple(1, &rows, nullptr));
+    const hdf5::DatasetId column(H5Dcreate2(file_.get(), name.c_str(), H5T_IEEE_F64LE, space.get(),
+                                            H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    H5Dwrite(column.get(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
+    return *this;
+  }
   RawDataset& variable_strings(const std::string& name, const std::vector<const char*>& values) {
     const hsize_t rows = values.size();
     const hdf5::SpaceId space(H5Screate_simple(1, &rows, nullptr));
