@@ -6,13 +6,14 @@
 
 #include "backend/ops/embedding.h"
 #include "models/model.h"
+#include "models/nn/attention_weights.h"
 #include "models/nn/item_table.h"
 #include "models/nn/layers.h"
 
 namespace seqrank {
 namespace {
 
-class AttentionRnn final : public TrainedModel {
+class AttentionRnn final : public TrainedModel, public AttentionModel {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -79,6 +80,14 @@ class AttentionRnn final : public TrainedModel {
     items_.scores(ctx, score_BV, last_BD);
   }
 
+  // Of the context after the last event, before pooling over contexts.
+  Tensor attention_weights(Context& ctx, const Batch& batch) override {
+    Tape tape(ctx, TapeMode::inference, 0);
+    Tensor weight_N;
+    encode(tape, batch, &weight_N);
+    return weight_N;
+  }
+
  private:
   static Initialiser uniform(std::int64_t fan_in) {
     return {Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
@@ -90,26 +99,30 @@ class AttentionRnn final : public TrainedModel {
     return Pool::last;
   }
 
-  Var encode(Tape& tape, const Batch& batch) {
+  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N = nullptr) {
     Var h_ND = nn::dropout(tape, items_.lookup(tape, batch), dropout_, batch);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       if (i > 0) h_ND = nn::dropout(tape, h_ND, dropout_, batch);
       h_ND = nn::recurrence(tape, cell_, h_ND, layers_[i], batch);
     }
-    Var c_ND = nn::activate(tape, context_act_, attend(tape, h_ND, batch));
+    Var c_ND = nn::activate(tape, context_act_, attend(tape, h_ND, batch, weight_N));
     c_ND = nn::prefix_pool(tape, pooling_, c_ND, batch);
     Var state = skip_ ? nn::concatenate(tape, h_ND, c_ND) : c_ND;
     state = nn::dropout(tape, state, dropout_, batch);
     return nn::linear(tape, state, *w_out_, b_out_);
   }
 
-  Var attend(Tape& tape, Var h_ND, const Batch& batch) {
+  Var attend(Tape& tape, Var h_ND, const Batch& batch, Tensor* weight_N) {
     Var k_NA = nn::linear(tape, h_ND, *w_key_, nullptr);
     if (w_query_) {
       Var q_NA = nn::linear(tape, h_ND, *w_query_, nullptr);
+      if (weight_N)
+        *weight_N = nn::weights_of_query(tape.ctx(), act_, k_NA.value(), q_NA.value(),
+                                         w_score_->value(), batch);
       return nn::query_attention(tape, act_, k_NA, q_NA, *w_score_, h_ND, batch);
     }
     Var score_N1 = nn::linear(tape, nn::activate(tape, act_, k_NA), *w_score_, nullptr);
+    if (weight_N) *weight_N = nn::weights_of_scores(tape.ctx(), score_N1.value(), batch);
     return nn::running_attention(tape, score_N1, h_ND, batch);
   }
 

@@ -13,6 +13,7 @@
 #include "backend/ops/embedding.h"
 #include "backend/ops/matmul.h"
 #include "backend/transfer.h"
+#include "models/nn/attention_weights.h"
 #include "models/nn/input_layer.h"
 #include "models/nn/layers.h"
 #include "models/nn/losses.h"
@@ -20,7 +21,7 @@
 namespace seqrank {
 namespace {
 
-class InterestTransfer final : public TrainedModel {
+class InterestTransfer final : public TrainedModel, public AttentionModel {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -113,6 +114,13 @@ class InterestTransfer final : public TrainedModel {
     if (recommend_ != "items") raise_by_interest(tape, batch, encoded.context_ND, score_BV);
   }
 
+  Tensor attention_weights(Context& ctx, const Batch& batch) override {
+    Tape tape(ctx, TapeMode::inference, 0);
+    Tensor weight_N;
+    encode(tape, batch, &weight_N);
+    return weight_N;
+  }
+
  private:
   struct Encoded {
     Var context_ND;  // c
@@ -152,7 +160,7 @@ class InterestTransfer final : public TrainedModel {
     w_next_ = &store.declare("transition.next", {interests_, 2 * width_}, uniform(2 * width_));
   }
 
-  Encoded encode(Tape& tape, const Batch& batch) {
+  Encoded encode(Tape& tape, const Batch& batch, Tensor* weight_N = nullptr) {
     Var h_ND = nn::dropout(tape, input_(tape, items_, batch), dropout_, batch);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       if (i > 0) h_ND = nn::dropout(tape, h_ND, dropout_, batch);
@@ -161,6 +169,8 @@ class InterestTransfer final : public TrainedModel {
     Var q_ND = nn::linear(tape, h_ND, *query_, nullptr);
     Var k_ND = nn::linear(tape, h_ND, *key_, nullptr);
     Var v_ND = nn::linear(tape, h_ND, *value_, nullptr);
+    if (weight_N)
+      *weight_N = nn::weights_of_heads(tape.ctx(), heads_, q_ND.value(), k_ND.value(), batch);
     const Var c_ND = nn::multi_head_attention(tape, {}, 0, heads_, q_ND, k_ND, v_ND, batch);
     Var state = nn::dropout(tape, nn::concatenate(tape, h_ND, c_ND), dropout_, batch);
     return {c_ND, nn::linear(tape, state, *w_out_, b_out_)};

@@ -4,13 +4,14 @@
 #include <cmath>
 
 #include "backend/ops/embedding.h"
+#include "models/nn/attention_weights.h"
 #include "models/nn/input_layer.h"
 #include "models/nn/layers.h"
 
 namespace seqrank {
 namespace {
 
-class LstmSelfAttention final : public TrainedModel {
+class LstmSelfAttention final : public TrainedModel, public AttentionModel {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -82,26 +83,38 @@ class LstmSelfAttention final : public TrainedModel {
     items_.scores(ctx, score_BV, last_BD);
   }
 
+  Tensor attention_weights(Context& ctx, const Batch& batch) override {
+    Tape tape(ctx, TapeMode::inference, 0);
+    Tensor weight_N;
+    encode(tape, batch, &weight_N);
+    return weight_N;
+  }
+
  private:
   static Initialiser uniform(std::int64_t fan_in) {
     return {Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
   }
 
-  Var encode(Tape& tape, const Batch& batch) {
+  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N = nullptr) {
     Var h_ND = input_(tape, items_, batch);
     for (const nn::RecurrenceParameters& layer : layers_)
       h_ND =
           nn::recurrence(tape, Cell::lstm, nn::dropout(tape, h_ND, dropout_, batch), layer, batch);
-    const Var c_ND = attend(tape, h_ND, batch);
+    const Var c_ND = attend(tape, h_ND, batch, weight_N);
     const Var state = skip_ ? nn::concatenate(tape, h_ND, c_ND) : c_ND;
     Var feed = nn::activate(tape, act_, nn::linear(tape, state, *w_in_, b_in_F_));
     feed = nn::dropout(tape, feed, dropout_, batch);
     return nn::linear(tape, feed, *w_out_, b_out_D_);
   }
 
-  Var attend(Tape& tape, Var h_ND, const Batch& batch) {
+  Var attend(Tape& tape, Var h_ND, const Batch& batch, Tensor* weight_N) {
     Var q_ND = nn::linear(tape, h_ND, *w_query_DD_, nullptr);
     Var k_ND = nn::linear(tape, h_ND, *w_key_DD_, nullptr);
+    if (weight_N)
+      *weight_N = w_score_D_
+                      ? nn::weights_of_query(tape.ctx(), Activation::tanh, k_ND.value(),
+                                             q_ND.value(), w_score_D_->value(), batch)
+                      : nn::weights_of_heads(tape.ctx(), heads_, q_ND.value(), k_ND.value(), batch);
     if (w_score_D_)
       return nn::query_attention(tape, Activation::tanh, k_ND, q_ND, *w_score_D_, h_ND, batch);
     Var v_ND = nn::linear(tape, h_ND, *w_value_DD_, nullptr);

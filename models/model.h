@@ -34,6 +34,15 @@ class ClickModel {
   virtual void score_targets(Context& ctx, const Batch& batch, Tensor& logit_N) = 0;
 };
 
+// Says which events of a history it looks at.
+class AttentionModel {
+ public:
+  virtual ~AttentionModel() = default;
+  // f32 [N] in host memory: the weight of each event where the item after the last event of its
+  // sequence is asked for; over a sequence they sum to one.
+  virtual Tensor attention_weights(Context& ctx, const Batch& batch) = 0;
+};
+
 // Learns by gradients.
 class TrainedModel : public Model {
  public:

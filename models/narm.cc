@@ -5,13 +5,14 @@
 #include <cmath>
 
 #include "backend/ops/embedding.h"
+#include "models/nn/attention_weights.h"
 #include "models/nn/input_layer.h"
 #include "models/nn/layers.h"
 
 namespace seqrank {
 namespace {
 
-class Narm final : public TrainedModel {
+class Narm final : public TrainedModel, public AttentionModel {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -59,14 +60,24 @@ class Narm final : public TrainedModel {
     items_.scores(ctx, score_BV, last_BD);
   }
 
+  Tensor attention_weights(Context& ctx, const Batch& batch) override {
+    Tape tape(ctx, TapeMode::inference, 0);
+    Tensor weight_N;
+    encode(tape, batch, &weight_N);
+    return weight_N;
+  }
+
  private:
-  Var encode(Tape& tape, const Batch& batch) {
+  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N = nullptr) {
     Var h_NH = input_(tape, items_, batch);
     for (const nn::RecurrenceParameters& layer : layers_)
       h_NH =
           nn::recurrence(tape, Cell::gru, nn::dropout(tape, h_NH, dropout_, batch), layer, batch);
     Var k_NH = nn::linear(tape, h_NH, *w_key_HH_, nullptr);
     Var q_NH = nn::linear(tape, h_NH, *w_query_HH_, nullptr);
+    if (weight_N)
+      *weight_N = nn::weights_of_query(tape.ctx(), Activation::tanh, k_NH.value(), q_NH.value(),
+                                       w_score_H_->value(), batch);
     Var local_NH =
         nn::query_attention(tape, Activation::tanh, k_NH, q_NH, *w_score_H_, h_NH, batch);
     Var both = nn::concatenate(tape, h_NH, local_NH);

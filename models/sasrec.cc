@@ -8,7 +8,7 @@
 namespace seqrank {
 namespace {
 
-class SasRec final : public TrainedModel {
+class SasRec final : public TrainedModel, public AttentionModel {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -61,11 +61,20 @@ class SasRec final : public TrainedModel {
     items_.scores(ctx, score_BV, last_BD);
   }
 
+  // Of the last block.
+  Tensor attention_weights(Context& ctx, const Batch& batch) override {
+    Tape tape(ctx, TapeMode::inference, 0);
+    Tensor weight_N;
+    encode(tape, batch, &weight_N);
+    return weight_N;
+  }
+
  private:
-  Var encode(Tape& tape, const Batch& batch) {
+  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N = nullptr) {
     Var x_ND = nn::dropout(tape, input_(tape, items_, batch), dropout_, batch);
     for (const nn::TransformerBlock& block : blocks_)
-      x_ND = nn::transformer_block(tape, x_ND, block, block_options_, batch);
+      x_ND = nn::transformer_block(tape, x_ND, block, block_options_, batch,
+                                   &block == &blocks_.back() ? weight_N : nullptr);
     return nn::layer_norm(tape, x_ND, *norm_.gain_D, *norm_.bias_D);
   }
 

@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "models/nn/attention_weights.h"
+
 namespace seqrank::nn {
 namespace {
 
@@ -42,11 +44,13 @@ TransformerBlock declare_transformer_block(ParameterStore& store, const std::str
 }
 
 Var transformer_block(Tape& tape, Var x_ND, const TransformerBlock& block,
-                      const TransformerOptions& options, const Batch& batch) {
+                      const TransformerOptions& options, const Batch& batch, Tensor* weight_N) {
   Var norm_ND = layer_norm(tape, x_ND, *block.attention_gain_D, *block.attention_bias_D);
   Var q_ND = linear(tape, norm_ND, *block.w_q_DD, block.b_q_D);
   Var k_ND = linear(tape, norm_ND, *block.w_k_DD, nullptr);
   Var v_ND = linear(tape, norm_ND, *block.w_v_DD, block.b_v_D);
+  if (weight_N)
+    *weight_N = weights_of_heads(tape.ctx(), options.heads, q_ND.value(), k_ND.value(), batch);
   AttentionOptions attention;
   attention.mask = options.mask;
   Var seen_ND = multi_head_attention(tape, attention, options.dropout, options.heads, q_ND, k_ND,

@@ -25,8 +25,10 @@ struct TransformerOptions {
 
 TransformerBlock declare_transformer_block(ParameterStore& store, const std::string& name,
                                            std::int64_t width, std::int64_t feed_width);
+// weight_N, where it is given: see attention_weights.h.
 Var transformer_block(Tape& tape, Var x_ND, const TransformerBlock& block,
-                      const TransformerOptions& options, const Batch& batch);
+                      const TransformerOptions& options, const Batch& batch,
+                      Tensor* weight_N = nullptr);
 
 struct LayerNorm {
   Parameter *gain_D, *bias_D;

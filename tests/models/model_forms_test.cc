@@ -118,6 +118,27 @@ TEST_P(ModelForms, ScoresOfOneSequenceDoNotDependOnTheOthers) {
   }
 }
 
+// Weights say what the model looks at: they sum to one, and are those of the sequence alone.
+TEST_P(ModelForms, AttentionWeightsSumToOneOverEachSequence) {
+  Context ctx(Device::cpu, 1);
+  auto built = build(ctx, GetParam().model, GetParam().settings);
+  auto* attention = dynamic_cast<AttentionModel*>(built->model.get());
+  if (!attention) GTEST_SKIP() << GetParam().model << " has no attention";
+  const Batch all = packed_batch(ctx, kSequences);
+  const Tensor weight_N = attention->attention_weights(ctx, all);
+  const auto offset_B1 = all.offset_B1.span<std::int32_t>();
+  for (std::size_t b = 0; b < kSequences.size(); ++b) {
+    const Batch one = packed_batch(ctx, {kSequences[b]});
+    const Tensor alone_N = attention->attention_weights(ctx, one);
+    double sum = 0;
+    for (std::int64_t n = 0; n < one.events; ++n) {
+      sum += alone_N.data<float>()[n];
+      EXPECT_NEAR(alone_N.data<float>()[n], weight_N.data<float>()[offset_B1[b] + n], 1e-6);
+    }
+    EXPECT_NEAR(sum, 1, 1e-6);
+  }
+}
+
 TEST_P(ModelForms, EmptyBatchHasNoLossAndNoGradient) {
   Context ctx(Device::cpu, 1);
   auto built = build(ctx, GetParam().model, GetParam().settings);

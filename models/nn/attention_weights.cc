@@ -1,0 +1,80 @@
+// Plain loops in double.
+#include "models/nn/attention_weights.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "backend/transfer.h"
+
+namespace seqrank::nn {
+namespace {
+
+// weight_N = the mean over heads of softmax over each sequence of score(head, event, last event).
+Tensor softmax_over_sequences(
+    Context& ctx, const Batch& batch, std::int64_t heads,
+    const std::function<double(std::int64_t, std::int64_t, std::int64_t)>& score) {
+  const Tensor host_offset_B1 = to_host(ctx, batch.offset_B1);
+  const auto offset_B1 = host_offset_B1.span<std::int32_t>();
+  Tensor weight_N(ctx.host_arena(), DType::f32, {batch.events}, Tag::workspace);
+  auto weight = weight_N.span<float>();
+  std::ranges::fill(weight, 0.0f);
+  std::vector<double> x;
+  for (std::int64_t b = 0; b < batch.sequences; ++b) {
+    const std::int64_t begin = offset_B1[b], end = offset_B1[b + 1];
+    for (std::int64_t h = 0; h < heads && begin < end; ++h) {
+      x.clear();
+      for (std::int64_t n = begin; n < end; ++n) x.push_back(score(h, n, end - 1));
+      const double most = *std::ranges::max_element(x);
+      double sum = 0;
+      for (double& value : x) sum += value = std::exp(value - most);
+      for (std::int64_t n = begin; n < end; ++n)
+        weight[n] += static_cast<float>(x[n - begin] / sum / static_cast<double>(heads));
+    }
+  }
+  return weight_N;
+}
+
+double activated(Activation act, double x) {
+  if (act == Activation::tanh) return std::tanh(x);
+  SR_ASSERT(act == Activation::relu, "activation {}", static_cast<int>(act));
+  return std::max(x, 0.0);
+}
+
+}  // namespace
+
+Tensor weights_of_scores(Context& ctx, const Tensor& score_N1, const Batch& batch) {
+  const Tensor host = to_host(ctx, score_N1);
+  const float* score = host.data<float>();
+  return softmax_over_sequences(ctx, batch, 1,
+                                [&](auto, auto n, auto) { return double{score[n]}; });
+}
+
+Tensor weights_of_query(Context& ctx, Activation act, const Tensor& k_NA, const Tensor& q_NA,
+                        const Tensor& w_A, const Batch& batch) {
+  const Tensor host_k = to_host(ctx, k_NA), host_q = to_host(ctx, q_NA), host_w = to_host(ctx, w_A);
+  const std::int64_t width = k_NA.dim(1);
+  const float *k = host_k.data<float>(), *q = host_q.data<float>(), *w = host_w.data<float>();
+  return softmax_over_sequences(ctx, batch, 1, [&](auto, std::int64_t n, std::int64_t last) {
+    double sum = 0;
+    for (std::int64_t a = 0; a < width; ++a)
+      sum += w[a] * activated(act, double{k[n * width + a]} + q[last * width + a]);
+    return sum;
+  });
+}
+
+Tensor weights_of_heads(Context& ctx, std::int64_t heads, const Tensor& q_ND, const Tensor& k_ND,
+                        const Batch& batch) {
+  const Tensor host_q = to_host(ctx, q_ND), host_k = to_host(ctx, k_ND);
+  const std::int64_t width = q_ND.dim(1), of_head = width / heads;
+  const float *q = host_q.data<float>(), *k = host_k.data<float>();
+  return softmax_over_sequences(ctx, batch, heads,
+                                [&](std::int64_t h, std::int64_t n, std::int64_t last) {
+                                  double sum = 0;
+                                  for (std::int64_t i = h * of_head; i < (h + 1) * of_head; ++i)
+                                    sum += double{q[last * width + i]} * k[n * width + i];
+                                  return sum / std::sqrt(static_cast<double>(of_head));
+                                });
+}
+
+}  // namespace seqrank::nn

@@ -1,0 +1,24 @@
+// Which events of a history the attention of a model looks at when the next item is asked for:
+// explanations, one history at a time, on the host. Training computes no weights: its operators
+// never hold them.
+#pragma once
+
+#include "backend/ops/activation.h"
+#include "data/batch.h"
+#include "models/nn/parameter.h"
+
+namespace seqrank::nn {
+
+// Each is f32 [N] in host memory: the weight of each event as the last event of its sequence sees
+// it, summing to one over a sequence.
+
+// Weights as softmax(score_N1).
+Tensor weights_of_scores(Context& ctx, const Tensor& score_N1, const Batch& batch);
+// As softmax_j(w . act(k_j + q_last)): backend/ops/additive_attention.h.
+Tensor weights_of_query(Context& ctx, Activation act, const Tensor& k_NA, const Tensor& q_NA,
+                        const Tensor& w_A, const Batch& batch);
+// As softmax_j(q_last . k_j / sqrt(K)) of each head, their mean.
+Tensor weights_of_heads(Context& ctx, std::int64_t heads, const Tensor& q_ND, const Tensor& k_ND,
+                        const Batch& batch);
+
+}  // namespace seqrank::nn
