@@ -15,8 +15,9 @@ Batch to_device(Context& ctx, const Batch& host) {
   const auto move_rows = [&](UniqueRows& rows) {
     move({&rows.id_U, &rows.place_N, &rows.order_N, &rows.offset_U1});
   };
-  move({&batch.item_N, &batch.target_N, &batch.time_N, &batch.offset_B1, &batch.time_order_N,
-        &batch.last_B, &batch.place_B, &batch.label_N, &batch.target_label_N, &batch.ahead_NK});
+  move({&batch.item_N, &batch.target_N, &batch.time_N, &batch.target_index_M, &batch.target_M,
+        &batch.same_B, &batch.offset_B1, &batch.time_order_N, &batch.last_B, &batch.place_B,
+        &batch.label_N, &batch.target_label_N, &batch.ahead_NK});
   move_rows(batch.item_rows);
   for (auto& [name, column] : batch.ids) {
     move({&column.id_N});

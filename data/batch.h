@@ -18,6 +18,19 @@ struct IdColumn {
   UniqueRows rows;  // of id_N; absent where there is nothing to predict
 };
 
+// What a training batch asks for.
+enum class Objective {
+  next,    // after each event the item that follows
+  masked,  // the items of events that are hidden, from all others of the sample
+};
+
+// See data/masked_batch.h.
+struct Masking {
+  double share = 0.15;    // of events, hidden; at least one of each sample
+  double last_share = 0;  // of samples: only the last event is hidden
+  bool halves = false;    // half of the samples have another's second half: same_B
+};
+
 // What a model reads of a batch besides items. Columns: see data/event_columns.h.
 struct BatchNeeds {
   std::vector<std::string> columns;
@@ -26,6 +39,8 @@ struct BatchNeeds {
   std::string ahead_column = {};  // of the targets; "": none
   std::int64_t ahead = 0;         // events, the target the first of them
   std::int64_t max_length = 0;    // events of a sequence that it can read; 0: any
+  Objective objective = Objective::next;
+  Masking masking = {};
 };
 
 struct Batch {
@@ -35,7 +50,12 @@ struct Batch {
   Tensor item_N;         // i32, dense item ids, 0 = the most frequent
   Tensor target_N;       // i32, the item that follows; absent when there is nothing to predict
   UniqueRows item_rows;  // of item_N; absent likewise
-  Tensor time_N;         // i64, seconds; absent unless asked for
+  // Objective::masked, in place of target_N: which events are hidden (rising) and their items. A
+  // hidden event's item_N may be one more than the last item: the mask. When ranking, the mask is
+  // the last event of each sequence.
+  Tensor target_index_M, target_M;  // i32
+  Tensor same_B;                    // f32, 1: both halves are one sequence's; else 0
+  Tensor time_N;                    // i64, seconds; absent unless asked for
   // Labels (0 or 1, f32) of the events and of their targets; absent where the data set has none.
   Tensor label_N, target_label_N;
   Tensor offset_B1;     // i32, first event of each sequence, then N
@@ -52,6 +72,7 @@ struct Batch {
   std::vector<std::int64_t> sequence_B;      // which sequence of the data set each one is
 
   std::int64_t global_targets = 0;  // over all ranks
+  std::int64_t global_sequences = 0;
   std::int64_t global_events = 0;
 };
 

@@ -7,6 +7,7 @@
 #include "backend/transfer.h"
 #include "data/event_columns.h"
 #include "data/loader.h"
+#include "data/masked_batch.h"
 #include "data/windows.h"
 
 namespace seqrank {
@@ -24,10 +25,12 @@ EvaluationBatch pack_histories(const Dataset& dataset, Arena& arena,
   check_columns(dataset, needs, max_length);
   SR_CHECK(max_length >= 1, ErrorKind::usage,
            "the longest history is {} events; it must be at least 1", max_length);
+  check_masking(needs, max_length);
+  const bool asks = needs.objective == Objective::masked;  // by one event more
   std::vector<Window> inputs;
   std::int64_t seen = 0;
   for (const Window& history : histories) {
-    inputs.push_back(tail(history, max_length));
+    inputs.push_back(tail(history, max_length - asks));
     seen += history.events;
   }
   SR_CHECK(seen <= std::numeric_limits<std::int32_t>::max(), ErrorKind::usage,
@@ -35,6 +38,7 @@ EvaluationBatch pack_histories(const Dataset& dataset, Arena& arena,
   EvaluationBatch out;
   out.batch = pack_inputs(dataset, arena, inputs);
   add_columns(dataset, arena, inputs, needs, WithRows::no, out.batch);
+  if (asks) append_mask(dataset, arena, inputs, out.batch);
   auto place_B = out.batch.place_B.span<std::int64_t>();
   std::copy(out.batch.sequence_B.begin(), out.batch.sequence_B.end(), place_B.begin());
   out.batch.global_events = out.batch.events;

@@ -12,6 +12,7 @@
 
 #include "backend/check.h"
 #include "data/event_columns.h"
+#include "data/masked_batch.h"
 #include "data/next_values.h"
 #include "data/sample_order.h"
 #include "data/windows.h"
@@ -35,13 +36,16 @@ struct TrainLoader::Impl {
       : dataset(data),
         arena(batch_arena),
         options(loader_options),
-        windows(data, loader_options.max_length),
+        windows(data, loader_options.max_length - extra_inputs()),
         order(loader_options.seed, windows.count()) {}
 
   std::int64_t steps_per_epoch() const {
     return (windows.count() + options.global_batch - 1) / options.global_batch;
   }
+  // A window's last target is an input too where inputs may be hidden.
+  std::int64_t extra_inputs() const { return options.needs.objective == Objective::masked; }
   Batch make(std::int64_t step) const;
+  Batch make_next(std::span<const Window> all, std::int64_t first_place) const;
   void run();
   void wait_for_batch(std::unique_lock<std::mutex>& lock);
 
@@ -69,11 +73,20 @@ Batch TrainLoader::Impl::make(std::int64_t step) const {
   const std::int64_t begin = step % steps_per_epoch() * options.global_batch;
   const std::int64_t end = std::min(begin + options.global_batch, windows.count());
   std::vector<Window> all;
-  std::vector<std::int64_t> events;
   for (std::int64_t place = begin; place < end; ++place) {
     all.push_back(windows.at(order.sample_at(epoch, place)));
-    events.push_back(all.back().events);
+    all.back().events += extra_inputs();
   }
+  const std::int64_t first_place = epoch * windows.count() + begin;
+  if (options.needs.objective == Objective::masked)
+    return masked_batch(dataset, arena, options.needs, {options.seed, options.rank, options.world},
+                        all, first_place);
+  return make_next(all, first_place);
+}
+
+Batch TrainLoader::Impl::make_next(std::span<const Window> all, std::int64_t first_place) const {
+  std::vector<std::int64_t> events;
+  for (const Window& window : all) events.push_back(window.events);
   const std::vector<int> rank_of = assign_ranks(events, options.world);
   std::vector<Window> mine;
   std::vector<std::int64_t> places;
@@ -82,7 +95,7 @@ Batch TrainLoader::Impl::make(std::int64_t step) const {
     global_events += events[i];
     if (rank_of[i] != options.rank) continue;
     mine.push_back(all[i]);
-    places.push_back(epoch * windows.count() + begin + static_cast<std::int64_t>(i));
+    places.push_back(first_place + static_cast<std::int64_t>(i));
   }
   Batch batch = pack_inputs(dataset, arena, mine);
   batch.target_N = pack_targets(dataset, arena, mine);
@@ -94,6 +107,7 @@ Batch TrainLoader::Impl::make(std::int64_t step) const {
   std::copy(places.begin(), places.end(), batch.place_B.span<std::int64_t>().begin());
   batch.global_events = global_events;
   batch.global_targets = global_events;  // every input has an event that follows it
+  batch.global_sequences = static_cast<std::int64_t>(all.size());
   return batch;
 }
 
@@ -144,6 +158,7 @@ TrainLoader::TrainLoader(const Dataset& dataset, Arena& arena, const LoaderOptio
   SR_ASSERT(options.world >= 1 && options.rank >= 0 && options.rank < options.world,
             "rank {} of {}", options.rank, options.world);
   check_columns(dataset, options.needs, options.max_length);
+  check_masking(options.needs, options.max_length);
   impl_ = std::make_unique<Impl>(dataset, arena, options);
   SR_CHECK(impl_->windows.count() > 0, ErrorKind::data,
            "{}: has nothing to train on: no sequence has two events before its validation and test "

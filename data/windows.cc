@@ -29,6 +29,7 @@ void fill_time_order(Batch& batch, std::span<const Window> windows) {
   });
   const auto offset_B1 = batch.offset_B1.span<std::int32_t>();
   auto order_N = batch.time_order_N.span<std::int32_t>();
+  batch.sequences_at_T.clear();
   std::size_t place = 0, alive = windows.size();
   for (std::int64_t t = 0;; ++t) {
     while (alive > 0 && windows[by_length[alive - 1]].events <= t) --alive;
@@ -73,29 +74,39 @@ Window TrainingWindows::at(std::int64_t window) const {
 
 Batch pack_inputs(const Dataset& dataset, Arena& arena, std::span<const Window> windows) {
   Batch batch;
-  batch.sequences = static_cast<std::int64_t>(windows.size());
   batch.events = total_events(windows);
   batch.item_N = Tensor(arena, DType::i32, {batch.events}, Tag::batch);
+  auto item_N = batch.item_N.span<std::int32_t>();
+  std::int64_t at = 0;
+  for (const Window& window : windows) {
+    dataset.read_items(window.begin, item_N.subspan(at, window.events));
+    at += window.events;
+  }
+  set_sequences(arena, windows, batch);
+  return batch;
+}
+
+void set_sequences(Arena& arena, std::span<const Window> windows, Batch& batch) {
+  batch.sequences = static_cast<std::int64_t>(windows.size());
   batch.offset_B1 = Tensor(arena, DType::i32, {batch.sequences + 1}, Tag::batch);
   batch.time_order_N = Tensor(arena, DType::i32, {batch.events}, Tag::batch);
   batch.last_B = Tensor(arena, DType::i32, {batch.sequences}, Tag::batch);
   batch.place_B = Tensor(arena, DType::i64, {batch.sequences}, Tag::batch);
-  auto item_N = batch.item_N.span<std::int32_t>();
   auto offset_B1 = batch.offset_B1.span<std::int32_t>();
   auto last_B = batch.last_B.span<std::int32_t>();
+  batch.sequence_B.clear();
   std::int64_t at = 0;
   for (std::size_t b = 0; b < windows.size(); ++b) {
     const Window& window = windows[b];
     SR_ASSERT(window.events > 0, "window {} of sequence {} is empty", b, window.sequence);
-    dataset.read_items(window.begin, item_N.subspan(at, window.events));
     offset_B1[b] = static_cast<std::int32_t>(at);
     at += window.events;
     last_B[b] = static_cast<std::int32_t>(at - 1);
     batch.sequence_B.push_back(window.sequence);
   }
+  SR_ASSERT(at == batch.events, "windows of {} events for {}", at, batch.events);
   offset_B1[windows.size()] = static_cast<std::int32_t>(at);
   fill_time_order(batch, windows);
-  return batch;
 }
 
 Tensor pack_targets(const Dataset& dataset, Arena& arena, std::span<const Window> windows) {

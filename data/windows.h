@@ -44,6 +44,8 @@ class TrainingWindows {
 // place_B is left to the caller; target_N, item_rows and the global counts are, too. Tensors are in
 // host memory (the arena's), tag batch.
 Batch pack_inputs(const Dataset& dataset, Arena& arena, std::span<const Window> windows);
+// How a batch's events, which are there, lie in sequences: all that pack_inputs writes but items.
+void set_sequences(Arena& arena, std::span<const Window> windows, Batch& batch);
 // The events that follow each input, which must be in the file and in the same sequence. i32 [N]
 Tensor pack_targets(const Dataset& dataset, Arena& arena, std::span<const Window> windows);
 
