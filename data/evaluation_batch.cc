@@ -34,7 +34,7 @@ EvaluationBatch pack_histories(const Dataset& dataset, Arena& arena,
     seen += history.events;
   }
   SR_CHECK(seen <= std::numeric_limits<std::int32_t>::max(), ErrorKind::usage,
-           "the histories of a batch have {} events; evaluate fewer sequences at once", seen);
+           "the histories of a batch have {} events; evaluate fewer at once", seen);
   EvaluationBatch out;
   out.batch = pack_inputs(dataset, arena, inputs);
   add_columns(dataset, arena, inputs, needs, WithRows::no, out.batch);
@@ -59,18 +59,16 @@ EvaluationBatch pack_histories(const Dataset& dataset, Arena& arena,
 
 }  // namespace
 
-EvaluationBatch evaluation_batch(const Dataset& dataset, Arena& arena, Split split,
-                                 std::int64_t begin, std::int64_t end, std::int64_t max_length,
+EvaluationBatch evaluation_batch(const Questions& questions, Arena& arena, std::int64_t begin,
+                                 std::int64_t end, std::int64_t max_length,
                                  const BatchNeeds& needs) {
-  SR_CHECK(split != Split::train, ErrorKind::usage,
-           "evaluation is of the validation or the test split, not of train");
-  SR_ASSERT(0 <= begin && begin <= end && end <= dataset.sequences(), "sequences {} to {} of {}",
-            begin, end, dataset.sequences());
-  const std::int64_t held_back = split == Split::test ? 1 : 2;  // events, the target included
+  SR_ASSERT(0 <= begin && begin <= end && end <= questions.count(), "questions {} to {} of {}",
+            begin, end, questions.count());
+  const Dataset& dataset = questions.dataset();
   std::vector<Window> histories;
-  for (std::int64_t s = begin; s < end; ++s) {
-    const std::int64_t length = dataset.length(s);
-    if (length >= 3) histories.push_back({s, dataset.begin(s), length - held_back});
+  for (std::int64_t q = begin; q < end; ++q) {
+    const Question question = questions.at(q);
+    histories.push_back({question.sequence, question.history_begin, question.history_events});
   }
   EvaluationBatch out = pack_histories(dataset, arena, histories, max_length, needs);
   out.target_B = Tensor(arena, DType::i32, {out.batch.sequences}, Tag::batch);

@@ -19,24 +19,12 @@
 
 namespace seqrank {
 
-const char* split_name(Split split) {
-  switch (split) {
-    case Split::train:
-      return "train";
-    case Split::validation:
-      return "validation";
-    case Split::test:
-      return "test";
-  }
-  SR_ASSERT(false, "split {}", static_cast<int>(split));
-}
-
 struct TrainLoader::Impl {
-  Impl(const Dataset& data, Arena& batch_arena, const LoaderOptions& loader_options)
-      : dataset(data),
+  Impl(const Protocol& protocol, Arena& batch_arena, const LoaderOptions& loader_options)
+      : dataset(protocol.dataset()),
         arena(batch_arena),
         options(loader_options),
-        windows(data, loader_options.max_length - extra_inputs()),
+        windows(protocol, loader_options.max_length - extra_inputs()),
         order(loader_options.seed, windows.count()) {}
 
   std::int64_t steps_per_epoch() const {
@@ -148,7 +136,7 @@ void TrainLoader::Impl::wait_for_batch(std::unique_lock<std::mutex>& lock) {
   if (ready.empty()) std::rethrow_exception(failure);
 }
 
-TrainLoader::TrainLoader(const Dataset& dataset, Arena& arena, const LoaderOptions& options) {
+TrainLoader::TrainLoader(const Protocol& protocol, Arena& arena, const LoaderOptions& options) {
   SR_CHECK(options.global_batch >= 1, ErrorKind::usage, "batch is {}; it must be at least 1",
            options.global_batch);
   SR_CHECK(options.max_length >= 1, ErrorKind::usage,
@@ -157,13 +145,13 @@ TrainLoader::TrainLoader(const Dataset& dataset, Arena& arena, const LoaderOptio
            options.prefetch);
   SR_ASSERT(options.world >= 1 && options.rank >= 0 && options.rank < options.world,
             "rank {} of {}", options.rank, options.world);
-  check_columns(dataset, options.needs, options.max_length);
+  check_columns(protocol.dataset(), options.needs, options.max_length);
   check_masking(options.needs, options.max_length);
-  impl_ = std::make_unique<Impl>(dataset, arena, options);
+  impl_ = std::make_unique<Impl>(protocol, arena, options);
   SR_CHECK(impl_->windows.count() > 0, ErrorKind::data,
-           "{}: has nothing to train on: no sequence has two events before its validation and test "
-           "targets",
-           dataset.path());
+           "{}: has nothing to train on: no sequence has two events that protocol {} leaves for "
+           "training",
+           protocol.dataset().path(), protocol_name(protocol.kind()));
   impl_->thread = std::thread([this] { impl_->run(); });
 }
 

@@ -9,14 +9,10 @@
 
 #include "backend/arena.h"
 #include "data/batch.h"
-#include "data/dataset.h"
+#include "data/protocol.h"
+#include "data/questions.h"
 
 namespace seqrank {
-
-// Protocol p1 (leave one out): of a sequence of length L >= 3, event L-1 is the test target, L-2
-// the validation target, and events before L-2 are for training; shorter sequences are for training
-// only.
-const char* split_name(Split split);
 
 struct LoaderOptions {
   std::uint64_t seed = 1;
@@ -35,7 +31,8 @@ struct LoaderOptions {
 // empty, but every rank makes every step.
 class TrainLoader {
  public:
-  TrainLoader(const Dataset& dataset, Arena& arena, const LoaderOptions& options);
+  // The protocol's data set must live as long.
+  TrainLoader(const Protocol& protocol, Arena& arena, const LoaderOptions& options);
   ~TrainLoader();
   std::int64_t samples() const;  // of an epoch
   std::int64_t steps_per_epoch() const;
@@ -53,8 +50,8 @@ class TrainLoader {
   std::unique_ptr<Impl> impl_;
 };
 
-// Evaluation: sequences [begin, end) of the data set as one batch: the last max_length events
-// before the target. Sequences without a target in this split are left out.
+// Evaluation: questions [begin, end) as one batch, each with a history of its own: the last
+// max_length events before the target.
 struct EvaluationBatch {
   Batch batch;      // target_N is absent
   Tensor target_B;  // i32
@@ -63,8 +60,8 @@ struct EvaluationBatch {
   Tensor seen_offset_B1;  // i32
 };
 EvaluationBatch to_device(Context& ctx, const EvaluationBatch& host);
-EvaluationBatch evaluation_batch(const Dataset& dataset, Arena& arena, Split split,
-                                 std::int64_t begin, std::int64_t end, std::int64_t max_length,
+EvaluationBatch evaluation_batch(const Questions& questions, Arena& arena, std::int64_t begin,
+                                 std::int64_t end, std::int64_t max_length,
                                  const BatchNeeds& needs = {});
 // The same with nothing held back: whole histories, for recommending. target_B is absent.
 EvaluationBatch history_batch(const Dataset& dataset, Arena& arena,

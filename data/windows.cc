@@ -10,8 +10,6 @@
 namespace seqrank {
 namespace {
 
-constexpr std::int64_t kStride = 64;
-
 std::int64_t total_events(std::span<const Window> windows) {
   std::int64_t events = 0;
   for (const Window& window : windows) events += window.events;
@@ -42,34 +40,22 @@ void fill_time_order(Batch& batch, std::span<const Window> windows) {
 
 }  // namespace
 
-TrainingWindows::TrainingWindows(const Dataset& dataset, std::int64_t max_length)
-    : dataset_(dataset), max_length_(max_length) {
-  std::int64_t windows = 0;
-  for (std::int64_t s = 0; s < dataset.sequences(); ++s) {
-    if (s % kStride == 0) before_.push_back(windows);
-    windows += windows_of(s);
-  }
-  before_.push_back(windows);
-}
-
-std::int64_t TrainingWindows::windows_of(std::int64_t sequence) const {
-  const std::int64_t targets = training_events(dataset_.length(sequence)) - 1;
-  return targets <= 0 ? 0 : (targets + max_length_ - 1) / max_length_;
-}
+TrainingWindows::TrainingWindows(const Protocol& protocol, std::int64_t max_length)
+    : protocol_(protocol),
+      max_length_(max_length),
+      windows_(protocol.dataset().sequences(), [protocol, max_length](std::int64_t sequence) {
+        const std::int64_t targets = protocol.targets(Split::train, sequence).count();
+        return (targets + max_length - 1) / max_length;
+      }) {}
 
 Window TrainingWindows::at(std::int64_t window) const {
-  SR_ASSERT(window >= 0 && window < count(), "window {} of {}", window, count());
-  const auto after = std::upper_bound(before_.begin(), before_.end(), window);
-  std::int64_t sequence = (after - before_.begin() - 1) * kStride;
-  std::int64_t inside = window - *(after - 1);
-  for (std::int64_t here; inside >= (here = windows_of(sequence)); ++sequence) inside -= here;
-
+  const auto [sequence, inside, of] = windows_.at(window);
   // Cut from the end: the first window is the one that may be short.
-  const std::int64_t later = windows_of(sequence) - 1 - inside;
+  const std::int64_t later = of - 1 - inside;
   const std::int64_t end =
-      training_events(dataset_.length(sequence)) - 1 - later * max_length_;  // of the inputs
+      protocol_.targets(Split::train, sequence).count() - later * max_length_;  // of the inputs
   const std::int64_t begin = std::max<std::int64_t>(0, end - max_length_);
-  return {sequence, dataset_.begin(sequence) + begin, end - begin};
+  return {sequence, protocol_.dataset().begin(sequence) + begin, end - begin};
 }
 
 Batch pack_inputs(const Dataset& dataset, Arena& arena, std::span<const Window> windows) {

@@ -8,7 +8,8 @@
 
 #include "backend/arena.h"
 #include "data/batch.h"
-#include "data/dataset.h"
+#include "data/protocol.h"
+#include "data/sequence_counts.h"
 
 namespace seqrank {
 
@@ -19,25 +20,19 @@ struct Window {
   std::int64_t events = 0;
 };
 
-// Events of a sequence of this length that are for training (protocol p1).
-inline std::int64_t training_events(std::int64_t length) {
-  return length >= 3 ? length - 2 : length;
-}
-
-// The training windows of all sequences, numbered in file order. Keeps one number for 64 sequences.
+// The training windows of all sequences, numbered in file order.
 class TrainingWindows {
  public:
-  TrainingWindows(const Dataset& dataset, std::int64_t max_length);
-  std::int64_t count() const { return before_.back(); }
+  // The protocol's data set must live as long.
+  TrainingWindows(const Protocol& protocol, std::int64_t max_length);
+  std::int64_t count() const { return windows_.count(); }
   // The inputs of a window; its targets are the same events one further on.
   Window at(std::int64_t window) const;
 
  private:
-  std::int64_t windows_of(std::int64_t sequence) const;
-
-  const Dataset& dataset_;
-  std::int64_t max_length_;
-  std::vector<std::int64_t> before_;  // windows before sequence 64 i; the last entry: all
+  const Protocol protocol_;
+  const std::int64_t max_length_;
+  const SequenceCounts windows_;
 };
 
 // Everything of a Batch that follows from its windows: inputs, offsets, order, last events.

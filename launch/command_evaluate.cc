@@ -22,24 +22,29 @@ namespace {
 
 std::vector<OptionSpec> options() {
   std::vector<OptionSpec> specs = use_model_options();
+  for (OptionSpec& spec : specs)  // shorter, where it is given most often
+    if (spec.key == "data.protocol") spec.key = "protocol";
   for (OptionSpec& spec : world_options()) specs.push_back(spec);
   specs.push_back(
       {"baselines", OptionKind::text, "", "counted models to put beside it: popularity,markov"});
   specs.push_back(
       {"split", OptionKind::choice, "test", "which events are to be predicted", "validation|test"});
-  specs.push_back({"protocol", OptionKind::choice, "p1",
-                   "p1: leave one out, the whole catalogue is ranked", "p1"});
   specs.push_back(json_option());
   return specs;
 }
 
-// Loaded, measured and let go: one model is in memory at a time.
-Evaluation evaluate_one(Context& ctx, Communicator& comm, const Options& given,
-                        const std::string& run, const std::string& name, const Dataset& dataset) {
-  const auto loaded = load_model(ctx, comm, run, name, dataset, warn);
-  apply_use_options(given, loaded->options);
-  const Split split = given.text("split") == "test" ? Split::test : Split::validation;
-  return evaluate(ctx, comm, *loaded->model, dataset,
+using Settings = std::map<std::string, std::string>;
+
+// Loaded, measured and let go: one model is in memory at a time. Writes to `settings` how it was
+// asked, so that others are asked the same.
+Evaluation evaluate_one(Context& ctx, Communicator& comm, const std::string& run,
+                        const std::string& name, const Dataset& dataset, Split split,
+                        Settings& settings) {
+  const auto loaded = load_model(ctx, comm, run, name, dataset, settings, warn);
+  for (const OptionSpec& spec : evaluate_options())
+    if (loaded->options.has(spec.key)) settings[spec.key] = loaded->options.text(spec.key);
+  const Protocol protocol(dataset, protocol_options_from(loaded->options));
+  return evaluate(ctx, comm, *loaded->model, protocol,
                   evaluate_options_from(loaded->options, split));
 }
 
@@ -56,21 +61,28 @@ int run(const Options& given, Communicator& comm) {
   if (comm.rank() == 0 && !device.why().empty()) warn(device.why());
   Context& ctx = device.ctx();
 
+  const Split split = given.text("split") == "test" ? Split::test : Split::validation;
+  Settings settings = use_settings(given);
+  if (given.has("protocol")) settings["data.protocol"] = given.text("protocol");
   std::vector<std::string> names = {chosen_model(given)};
   std::vector<Evaluation> evaluations;
-  evaluations.push_back(
-      evaluate_one(ctx, comm, given, given.text("run"), given.text("model.name"), dataset));
+  evaluations.push_back(evaluate_one(ctx, comm, given.text("run"), given.text("model.name"),
+                                     dataset, split, settings));
   for (const std::string& baseline : split_list("baselines", given.text("baselines"))) {
     names.push_back(baseline);
-    evaluations.push_back(evaluate_one(ctx, comm, given, "", baseline, dataset));
+    evaluations.push_back(evaluate_one(ctx, comm, "", baseline, dataset, split, settings));
   }
   if (comm.rank() != 0) return 0;
 
   std::vector<NamedEvaluation> results;
   for (std::size_t i = 0; i < names.size(); ++i) results.push_back({names[i], &evaluations[i]});
-  print_out(fmt::format("{}, protocol {}, {} split, {} people, {} items ranked for each\n",
-                        dataset.path(), evaluations[0].protocol, evaluations[0].split,
-                        with_commas(evaluations[0].sequences), with_commas(dataset.items())));
+  const Evaluation& first = evaluations[0];
+  const auto questions = static_cast<std::int64_t>(first.rank_Q.size());
+  print_out(fmt::format(
+      "{}, protocol {}, {} split, {} people{}, {} items ranked for each\n", dataset.path(),
+      first.protocol, first.split, with_commas(first.sequences),
+      questions == first.sequences ? "" : fmt::format(", {} questions", with_commas(questions)),
+      with_commas(dataset.items())));
   print_out(evaluation_table(results));
   if (given.has("json")) write_file(given.text("json"), evaluation_json(results));
   return 0;

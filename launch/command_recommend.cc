@@ -76,9 +76,8 @@ int run(const Options& given, Communicator& comm) {
   RankDevice device(comm, given, rank_threads(comm, given));
   if (!device.why().empty()) warn(device.why());
   Context& ctx = device.ctx();
-  const auto loaded =
-      load_model(ctx, comm, given.text("run"), given.text("model.name"), dataset, warn);
-  apply_use_options(given, loaded->options);
+  const auto loaded = load_model(ctx, comm, given.text("run"), given.text("model.name"), dataset,
+                                 use_settings(given), warn);
   const std::int64_t k = std::min(given.integer("k"), dataset.items());
   const auto recommendations = recommend(ctx, *loaded->model, dataset, users, k,
                                          evaluate_options_from(loaded->options, Split::test));

@@ -23,13 +23,16 @@ double gain_at_10(std::int32_t rank) {
   return rank > 10 ? 0 : 1 / std::log2(1.0 + rank);
 }
 
-// NDCG@10 of `a` less that of `b`, over the sequences that both ranked.
+// NDCG@10 of `a` less that of `b`, of each sequence the mean over its questions.
 Difference paired_difference(const Evaluation& a, const Evaluation& b) {
+  SR_ASSERT(a.sequence_Q == b.sequence_Q, "models that were asked different questions");
   double sum = 0, squares = 0;
   std::int64_t n = 0;
-  for (std::size_t s = 0; s < a.rank_S.size() && s < b.rank_S.size(); ++s) {
-    if (a.rank_S[s] == 0 || b.rank_S[s] == 0) continue;
-    const double difference = gain_at_10(a.rank_S[s]) - gain_at_10(b.rank_S[s]);
+  for (std::size_t begin = 0, end = 0; begin < a.rank_Q.size(); begin = end) {
+    double difference = 0;
+    for (; end < a.rank_Q.size() && a.sequence_Q[end] == a.sequence_Q[begin]; ++end)
+      difference += gain_at_10(a.rank_Q[end]) - gain_at_10(b.rank_Q[end]);
+    difference /= static_cast<double>(end - begin);
     sum += difference;
     squares += difference * difference;
     ++n;
@@ -43,9 +46,9 @@ Difference paired_difference(const Evaluation& a, const Evaluation& b) {
 
 nlohmann::ordered_json to_json(const NamedEvaluation& named) {
   const Evaluation& e = *named.evaluation;
-  return {{"model", named.name},      {"protocol", e.protocol}, {"split", e.split},
-          {"sequences", e.sequences}, {"ties", e.ties},         {"metrics", e.metrics},
-          {"seconds", e.seconds},     {"ranks", e.ranks}};
+  return {{"model", named.name},      {"protocol", e.protocol},       {"split", e.split},
+          {"sequences", e.sequences}, {"questions", e.rank_Q.size()}, {"ties", e.ties},
+          {"metrics", e.metrics},     {"seconds", e.seconds},         {"ranks", e.ranks}};
 }
 
 }  // namespace

@@ -18,7 +18,10 @@ std::vector<OptionSpec> use_model_options() {
   specs.push_back(model_name_option(""));
   specs.back().help = "instead of --run: a model that is counted, not trained";
   for (OptionSpec& spec : evaluate_options()) {
-    spec.help += fmt::format(" (default: as the run was trained; else {})", spec.default_value);
+    spec.help +=
+        spec.default_value.empty()
+            ? " (default: as the run was trained)"
+            : fmt::format(" (default: as the run was trained; else {})", spec.default_value);
     spec.default_value = "";
     specs.push_back(spec);
   }
@@ -43,10 +46,11 @@ std::string chosen_model(const Options& given) {
   return given.has("run") ? given.text("run") : given.text("model.name");
 }
 
-void apply_use_options(const Options& given, Options& loaded) {
-  for (const OptionSpec& spec : evaluate_options()) {
-    if (given.has(spec.key)) loaded.set(spec.key, given.text(spec.key), "command line");
-  }
+std::map<std::string, std::string> use_settings(const Options& given) {
+  std::map<std::string, std::string> settings;
+  for (const OptionSpec& spec : evaluate_options())
+    if (given.has(spec.key)) settings[spec.key] = given.text(spec.key);
+  return settings;
 }
 
 }  // namespace seqrank

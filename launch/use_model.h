@@ -2,6 +2,7 @@
 // how it was trained.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ void warn(const std::string& line);  // on standard error
 
 std::string chosen_model(const Options& given);  // for people: the run folder or the model's name
 
-// Sets in `loaded`, a model's options, what is given here.
-void apply_use_options(const Options& given, Options& loaded);
+// What is given of evaluate_options(), for load_model().
+std::map<std::string, std::string> use_settings(const Options& given);
 
 }  // namespace seqrank

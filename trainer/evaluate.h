@@ -1,5 +1,5 @@
-// Full-catalogue ranking metrics: one positive a sequence, every item of the catalogue ranked, ties
-// against the model (conservative). Sequences are split over ranks. No sampled candidates.
+// Full-catalogue ranking metrics: one positive a question, every item of the catalogue ranked, ties
+// against the model (conservative). Questions are split over ranks. No sampled candidates.
 #pragma once
 
 #include <cstdint>
@@ -24,36 +24,38 @@ struct EvaluateOptions {
 };
 
 struct Evaluation {
-  std::string protocol = "p1";
+  std::string protocol;
   std::string split;
-  std::int64_t sequences = 0;             // that have a target in this split
-  std::int64_t ties = 0;                  // other items that scored the same as a target, in all
-  std::map<std::string, double> metrics;  // "ndcg@10", "hr@10", "mrr@10", ... at 1, 5, 10, 20
+  std::int64_t sequences = 0;  // that have a target in this split
+  std::int64_t ties = 0;       // other items that scored the same as a target, in all
+  // At k = 1, 5, 10, 20, means over questions: "ndcg@10", "hr@10", "mrr@10"; where a question has
+  // several items that follow, "recall@10": the share of them that is among the best k.
+  std::map<std::string, double> metrics;
   double seconds = 0;
   int ranks = 1;
-  // Rank of the target by sequence of the data set, 0 where there is none; on every rank. For
-  // paired comparisons between models.
-  std::vector<std::int32_t> rank_S;
+  // By question, in their order; on every rank. For paired comparisons between models.
+  std::vector<std::int32_t> rank_Q;      // of the target, from 1
+  std::vector<std::int64_t> sequence_Q;  // of the data set
 };
 
-// Whether some sequence has one.
-bool has_targets(const Dataset& dataset);
-
 // Collective. Throws Error(data) where no sequence has a target.
-Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Dataset& dataset,
+Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Protocol& protocol,
                     const EvaluateOptions& options);
 // Likewise, but gives up, on all ranks, where `stop` becomes true on one. It is asked between
-// blocks of sequences, and not after the last.
+// blocks of questions, and not after the last.
 std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Model& model,
-                                          const Dataset& dataset, const EvaluateOptions& options,
+                                          const Protocol& protocol, const EvaluateOptions& options,
                                           const std::function<bool()>& stop);
 
 // One pass over the training split, on every rank alike.
-void fit_counts(Context& ctx, CountingModel& model, const Dataset& dataset,
+void fit_counts(Context& ctx, CountingModel& model, const Protocol& protocol,
                 std::int64_t max_length);
 
-// "evaluate.seen", "data.max_length": what training and evaluation have in common.
+// "data.max_length", "data.protocol" and what belongs to it, "evaluate.seen": what training and
+// evaluation have in common.
 std::vector<OptionSpec> evaluate_options();
+ProtocolOptions protocol_options_from(const Options& options);
+// What is seen is masked unless the protocol is session or the options say otherwise.
 EvaluateOptions evaluate_options_from(const Options& options, Split split);
 
 }  // namespace seqrank

@@ -63,23 +63,46 @@ void load_run(Context& ctx, Communicator& comm, const std::string& run, const Da
   loaded.origin = fmt::format("{} at step {}", run, state->step);
 }
 
+// What decides which events are trained on, for people and to compare.
+std::string split_of(const Options& options) {
+  std::string text = options.text("data.protocol");
+  if (text != "temporal") return text;
+  for (const char* key :
+       {"data.validation_from", "data.test_from", "data.validation_share", "data.test_share"})
+    if (options.has(key)) text += fmt::format(" {}={}", key, options.text(key));
+  return text;
+}
+
 }  // namespace
 
 std::unique_ptr<LoadedModel> load_model(Context& ctx, Communicator& comm, const std::string& run,
                                         const std::string& name, const Dataset& dataset,
+                                        const std::map<std::string, std::string>& settings,
                                         const std::function<void(const std::string&)>& report) {
   auto loaded = std::make_unique<LoadedModel>();
   loaded->options.declare(evaluate_options());
+  const auto apply = [&] {
+    for (const auto& [key, value] : settings) loaded->options.set(key, value, "command line");
+  };
   if (!run.empty()) {
     load_run(ctx, comm, run, dataset, report, *loaded);
+    const std::string trained = split_of(loaded->options);
+    apply();  // once it is made: its tables are as long as in training
+    if (comm.rank() == 0 && split_of(loaded->options) != trained)
+      report(
+          fmt::format("{}: trained under protocol {}, asked under {}: what it is asked may have "
+                      "been trained on",
+                      run, trained, split_of(loaded->options)));
     return loaded;
   }
   loaded->options.declare(model_options(name));
+  apply();
   make(*loaded, name, dataset);
   auto* counting = dynamic_cast<CountingModel*>(loaded->model.get());
   SR_CHECK(counting != nullptr, ErrorKind::usage,
            "--model.name={}: must be trained first; give the --run folder of its training", name);
-  fit_counts(ctx, *counting, dataset, loaded->options.integer("data.max_length"));
+  fit_counts(ctx, *counting, Protocol(dataset, protocol_options_from(loaded->options)),
+             loaded->options.integer("data.max_length"));
   loaded->origin = name + ", counted";
   return loaded;
 }

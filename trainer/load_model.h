@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -22,9 +23,11 @@ struct LoadedModel {
 // model). Empty: the counting model `name`, fitted to the training split of `dataset`.
 // Throws Error(usage) for a model that must be trained first, Error(checkpoint) for a run without a
 // good checkpoint or trained on another catalogue: other item keys, or, where keys are missing,
-// other data. report: one line for each checkpoint passed over; called on rank 0.
+// other data. settings: of evaluate_options(), over those of the run. report: one line for each
+// checkpoint passed over, and for a run that was trained on what is asked; called on rank 0.
 std::unique_ptr<LoadedModel> load_model(Context& ctx, Communicator& comm, const std::string& run,
                                         const std::string& name, const Dataset& dataset,
+                                        const std::map<std::string, std::string>& settings,
                                         const std::function<void(const std::string&)>& report);
 
 }  // namespace seqrank

@@ -61,10 +61,12 @@ TrainingRun::TrainingRun(Context& ctx, const Communicators& ranks, const Dataset
 }
 
 TrainResult TrainingRun::run() {
-  SR_CHECK(options_.integer("train.evaluate_every") == 0 || has_targets(dataset_), ErrorKind::data,
-           "{}: no sequence has the 3 events that a validation target needs; "
+  SR_CHECK(options_.integer("train.evaluate_every") == 0 ||
+               Questions(parts_.protocol, Split::validation).count() > 0,
+           ErrorKind::data,
+           "{}: no sequence has a validation target under protocol {} (p1: 3 events or more); "
            "--train.evaluate_every=0 trains without evaluations",
-           dataset_.path());
+           dataset_.path(), protocol_name(parts_.protocol.kind()));
   if (comm_.rank() == 0) folder_.create();
   comm_.barrier();
   if (!parts_.precision_note.empty()) tell(parts_.precision_note);
@@ -195,7 +197,7 @@ void TrainingRun::show_progress() {
 bool TrainingRun::evaluate_epoch() {
   faults_.at("train.evaluate", comm_.rank());
   parts_.exchange->settle();
-  const auto result = evaluate_unless(ctx_, comm_, *parts_.model, dataset_,
+  const auto result = evaluate_unless(ctx_, comm_, *parts_.model, parts_.protocol,
                                       evaluate_options_from(options_, Split::validation),
                                       [this] { return wishes_to_stop(); });
   if (!result) return false;

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "data/event_columns.h"
+#include "trainer/evaluate.h"
 
 namespace seqrank {
 namespace {
@@ -54,7 +55,8 @@ TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dat
     : precision_note(ctx.set_precision(precision_of(options))),
       model(make_model(options, dataset, parameters)),
       trained(dynamic_cast<TrainedModel*>(model.get())),
-      loader(dataset, ctx.host_arena(), loader_options(options, ranks, model->needs())) {
+      protocol(dataset, protocol_options_from(options)),
+      loader(protocol, ctx.host_arena(), loader_options(options, ranks, model->needs())) {
   total_steps = options.integer("train.steps");
   if (total_steps == 0) total_steps = options.integer("train.epochs") * loader.steps_per_epoch();
   schedule = {options.text("train.schedule") == "cosine" ? Schedule::Kind::cosine

@@ -21,6 +21,7 @@ struct TrainingParts {
   ParameterStore parameters;
   std::unique_ptr<Model> model;
   TrainedModel* trained;  // the same model
+  Protocol protocol;
   TrainLoader loader;
   std::unique_ptr<GradientExchange> exchange;
   std::unique_ptr<ShardedAdamW> optimiser;

@@ -86,7 +86,7 @@ TEST(TrainLoader, CutsWindowsFromTheEnd) {
   LoaderOptions options;
   options.max_length = 4;
   options.global_batch = 10;
-  TrainLoader loader(dataset, arena, options);
+  TrainLoader loader(Protocol(dataset), arena, options);
   EXPECT_EQ(loader.samples(), 2);
   EXPECT_EQ(loader.steps_per_epoch(), 1);
   const Batch batch = loader.next();
@@ -128,7 +128,7 @@ TEST(TrainLoader, RanksTogetherReadTheGlobalBatch) {
                             .rank = rank,
                             .world = world,
                             .prefetch = 2};
-      loaders.push_back(std::make_unique<TrainLoader>(dataset, arena, options));
+      loaders.push_back(std::make_unique<TrainLoader>(Protocol(dataset), arena, options));
     }
     std::multiset<std::int32_t> targets;
     std::vector<std::map<std::int64_t, std::vector<std::int32_t>>> steps;
@@ -170,7 +170,7 @@ TEST(TrainLoader, SeekRestartsExactlyAndEpochsDiffer) {
   const Dataset dataset = numbered(scratch, many_lengths());
   Arena arena;
   LoaderOptions options{.seed = 9, .global_batch = 32, .max_length = 10, .rank = 1, .world = 2};
-  TrainLoader loader(dataset, arena, options);
+  TrainLoader loader(Protocol(dataset), arena, options);
   const std::int64_t steps = 3 * loader.steps_per_epoch();
   std::vector<std::vector<std::int32_t>> items;
   std::vector<std::vector<std::int64_t>> places;
@@ -199,7 +199,7 @@ TEST(TrainLoader, KeepsFewBatchesInMemory) {
   const Dataset dataset = numbered(scratch, std::vector<std::int32_t>(64, 12));
   Arena arena;
   LoaderOptions options{.global_batch = 16, .max_length = 10, .prefetch = 2};
-  TrainLoader loader(dataset, arena, options);
+  TrainLoader loader(Protocol(dataset), arena, options);
   for (int step = 0; step < 200; ++step) loader.next();
   EXPECT_GT(arena.peak_bytes(Tag::batch), 0u);
   // Two waiting, one being made, one in use: bounded whatever the number of steps.
@@ -210,11 +210,14 @@ TEST(TrainLoader, RefusesNothingToTrainOn) {
   Scratch scratch;
   const Dataset dataset = numbered(scratch, {0, 1, 3});  // three events leave one for training
   Arena arena;
-  SR_EXPECT_ERROR(TrainLoader(dataset, arena, {}), ErrorKind::data, "nothing to train on");
+  SR_EXPECT_ERROR(TrainLoader(Protocol(dataset), arena, {}), ErrorKind::data,
+                  "nothing to train on");
   const Dataset good = numbered(scratch, {2});
-  EXPECT_EQ(TrainLoader(good, arena, {}).samples(), 1);
-  SR_EXPECT_ERROR(TrainLoader(good, arena, {.global_batch = 0}), ErrorKind::usage, "batch is 0");
-  SR_EXPECT_ERROR(TrainLoader(good, arena, {.max_length = -1}), ErrorKind::usage, "longest");
+  EXPECT_EQ(TrainLoader(Protocol(good), arena, {}).samples(), 1);
+  SR_EXPECT_ERROR(TrainLoader(Protocol(good), arena, {.global_batch = 0}), ErrorKind::usage,
+                  "batch is 0");
+  SR_EXPECT_ERROR(TrainLoader(Protocol(good), arena, {.max_length = -1}), ErrorKind::usage,
+                  "longest");
 }
 
 TEST(TrainLoader, RethrowsTheReadersError) {
@@ -222,7 +225,7 @@ TEST(TrainLoader, RethrowsTheReadersError) {
   const Dataset dataset = numbered(scratch, std::vector<std::int32_t>(2000, 500));
   std::filesystem::resize_file(scratch.file("a.h5"), 4096);
   Arena arena;
-  TrainLoader loader(dataset, arena, {});
+  TrainLoader loader(Protocol(dataset), arena, {});
   SR_EXPECT_ERROR(for (int i = 0; i < 20; ++i) loader.next(), ErrorKind::data, "cut while open");
 }
 
@@ -230,7 +233,9 @@ TEST(EvaluationBatch, HoldsBackWhatTheSplitSays) {
   Scratch scratch;
   const Dataset dataset = numbered(scratch, {5, 2, 3, 9});
   Arena arena;
-  const EvaluationBatch test = evaluation_batch(dataset, arena, Split::test, 0, 4, 3);
+  const Questions asked(Protocol(dataset), Split::test);
+  ASSERT_EQ(asked.count(), 3);
+  const EvaluationBatch test = evaluation_batch(asked, arena, 0, 3, 3);
   expect_consistent(test.batch);
   EXPECT_THAT(test.batch.sequence_B, ElementsAre(0, 2, 3));
   EXPECT_THAT(values<std::int32_t>(test.batch.item_N),
@@ -240,12 +245,12 @@ TEST(EvaluationBatch, HoldsBackWhatTheSplitSays) {
   EXPECT_THAT(values<std::int32_t>(test.seen_M),
               ElementsAre(0, 1, 2, 3, 2000, 2001, 3000, 3001, 3002, 3003, 3004, 3005, 3006, 3007));
   EXPECT_FALSE(test.batch.target_N);
-  const EvaluationBatch validation = evaluation_batch(dataset, arena, Split::validation, 0, 3, 50);
+  const EvaluationBatch validation =
+      evaluation_batch(Questions(Protocol(dataset), Split::validation), arena, 0, 2, 50);
   EXPECT_THAT(values<std::int32_t>(validation.batch.item_N), ElementsAre(0, 1, 2, 2000));
   EXPECT_THAT(values<std::int32_t>(validation.target_B), ElementsAre(3, 2001));
-  EXPECT_EQ(evaluation_batch(dataset, arena, Split::test, 1, 2, 5).batch.sequences, 0);
-  SR_EXPECT_ERROR(evaluation_batch(dataset, arena, Split::train, 0, 1, 5), ErrorKind::usage,
-                  "train");
+  EXPECT_EQ(evaluation_batch(asked, arena, 1, 1, 5).batch.sequences, 0);
+  SR_EXPECT_ERROR(Questions(Protocol(dataset), Split::train), ErrorKind::usage, "train");
 }
 
 TEST(HistoryBatch, HoldsNothingBack) {

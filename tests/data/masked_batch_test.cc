@@ -66,7 +66,7 @@ TEST(MaskedBatch, HidesItsShareByMaskAnyItemOrNothing) {
   Scratch scratch;
   const Dataset dataset = numbered(scratch, std::vector<std::int32_t>(400, 14));
   Arena arena;
-  TrainLoader loader(dataset, arena, masked_options(400));
+  TrainLoader loader(Protocol(dataset), arena, masked_options(400));
   double hidden = 0, masks = 0, same = 0, events = 0;
   for (int step = 0; step < 5; ++step) {
     const Batch batch = loader.next();
@@ -99,7 +99,7 @@ TEST(MaskedBatch, HidesTheLastEventAloneInItsShareOfSamples) {
   Arena arena;
   LoaderOptions options = masked_options(50);
   options.needs.masking.last_share = 1;
-  const Batch batch = TrainLoader(dataset, arena, options).next();
+  const Batch batch = TrainLoader(Protocol(dataset), arena, options).next();
   EXPECT_EQ(values<std::int32_t>(batch.target_index_M), values<std::int32_t>(batch.last_B));
   for (const std::int32_t n : values<std::int32_t>(batch.target_index_M))
     EXPECT_EQ(batch.item_N.span<std::int32_t>()[n], mask_item(dataset));
@@ -119,7 +119,7 @@ TEST(MaskedBatch, RanksTogetherHaveTheGlobalBatch) {
       Arena arena;
       LoaderOptions options = masked_options(20, rank, world);
       options.needs.masking = {0.3, 0.1, true};
-      TrainLoader loader(dataset, arena, options);
+      TrainLoader loader(Protocol(dataset), arena, options);
       for (std::int64_t step = 0; step < 2 * loader.steps_per_epoch(); ++step) {
         const Batch batch = loader.next();
         if (rank == 0) promised += batch.global_targets;
@@ -143,7 +143,7 @@ TEST(MaskedBatch, ExchangesSecondHalves) {
   Arena arena;
   LoaderOptions options = masked_options(300);
   options.needs.masking.halves = true;
-  const Batch batch = TrainLoader(dataset, arena, options).next();
+  const Batch batch = TrainLoader(Protocol(dataset), arena, options).next();
   const auto whole = whole_items(batch);
   EXPECT_EQ(batch.global_sequences, 300);
   double same = 0;
@@ -170,7 +170,8 @@ TEST(MaskedBatch, RankingAsksBehindTheHistory) {
   BatchNeeds needs = masked_options(1).needs;
   needs.columns = {"position", "gap"};
   needs.times = true;
-  const EvaluationBatch found = evaluation_batch(dataset, arena, Split::test, 0, 2, 12, needs);
+  const EvaluationBatch found =
+      evaluation_batch(Questions(Protocol(dataset), Split::test), arena, 0, 2, 12, needs);
   const std::int32_t mask = mask_item(dataset);
   EXPECT_THAT(values<std::int32_t>(found.batch.item_N),
               ElementsAre(0, 1, 2, 3, mask, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 1015, 1016,

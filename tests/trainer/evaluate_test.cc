@@ -1,4 +1,4 @@
-// Protocol p1 on ranks done by hand, at any number of ranks to the bit.
+// Protocols on ranks done by hand, at any number of ranks to the bit.
 #include "trainer/evaluate.h"
 
 #include <gmock/gmock.h>
@@ -25,13 +25,13 @@ class Evaluate : public testing::Test {
     for (const auto& items : sequences) writer.add_sequence(items, {});
     writer.finish(25);
   }
-  Evaluation run(Split split, Seen seen, int ranks = 1) {
+  Evaluation run(Split split, Seen seen, int ranks = 1, const ProtocolOptions& protocol = {}) {
     const Dataset dataset = Dataset::open(path_);
     Evaluation result;
     with_ranks(ranks, [&](Communicator& comm) {
       Context ctx(Device::cpu, 1);
       OrderedModel model;
-      Evaluation own = evaluate(ctx, comm, model, dataset, {split, seen, 200});
+      Evaluation own = evaluate(ctx, comm, model, Protocol(dataset, protocol), {split, seen, 200});
       if (comm.rank() == ranks - 1) result = own;
     });
     return result;
@@ -42,10 +42,10 @@ class Evaluate : public testing::Test {
 };
 
 TEST_F(Evaluate, RanksTheTargetAmongWhatIsNotMasked) {
-  EXPECT_THAT(run(Split::test, Seen::kept).rank_S, ElementsAre(1, 6, 0, 13, 5));
-  EXPECT_THAT(run(Split::test, Seen::masked).rank_S, ElementsAre(1, 4, 0, 10, 5));
-  EXPECT_THAT(run(Split::validation, Seen::kept).rank_S, ElementsAre(4, 2, 0, 4, 5));
-  EXPECT_THAT(run(Split::validation, Seen::masked).rank_S, ElementsAre(4, 1, 0, 2, 5));
+  EXPECT_THAT(run(Split::test, Seen::kept).rank_Q, ElementsAre(1, 6, 13, 5));
+  EXPECT_THAT(run(Split::test, Seen::masked).rank_Q, ElementsAre(1, 4, 10, 5));
+  EXPECT_THAT(run(Split::validation, Seen::kept).rank_Q, ElementsAre(4, 2, 4, 5));
+  EXPECT_THAT(run(Split::validation, Seen::masked).rank_Q, ElementsAre(4, 1, 2, 5));
 }
 
 TEST_F(Evaluate, MetricsAreThoseOfTheRanks) {
@@ -79,9 +79,51 @@ TEST_F(Evaluate, IsBitwiseTheSameOnAnyNumberOfRanks) {
   for (int ranks : {2, 3, 7}) {
     const Evaluation many = run(Split::test, Seen::masked, ranks);
     EXPECT_EQ(many.metrics, one.metrics) << ranks;
-    EXPECT_EQ(many.rank_S, one.rank_S) << ranks;
+    EXPECT_EQ(many.rank_Q, one.rank_Q) << ranks;
     EXPECT_EQ(many.ranks, ranks);
   }
+}
+
+TEST_F(Evaluate, SessionAsksForEveryEventOfTheLastSequences) {
+  DatasetWriter writer(path_);
+  for (int s = 0; s < 18; ++s) writer.add_sequence(std::vector<std::int32_t>{0, 1}, {});
+  writer.add_sequence(std::vector<std::int32_t>{2, 0, 4, 2}, {});
+  writer.add_sequence(std::vector<std::int32_t>{6, 3}, {});
+  writer.finish(25);
+  const ProtocolOptions session{.kind = ProtocolKind::session};
+  for (int ranks : {1, 2, 5}) {
+    const Evaluation result = run(Split::test, Seen::kept, ranks, session);
+    EXPECT_EQ(result.protocol, "session");
+    EXPECT_THAT(result.rank_Q, ElementsAre(1, 5, 3, 4));
+    EXPECT_THAT(result.sequence_Q, ElementsAre(18, 18, 18, 19));
+    EXPECT_EQ(result.sequences, 2);
+    EXPECT_DOUBLE_EQ(result.metrics.at("hr@1"), 0.25);
+    EXPECT_DOUBLE_EQ(result.metrics.at("mrr@20"), (1 + 1. / 5 + 1. / 3 + 1. / 4) / 4);
+  }
+}
+
+TEST_F(Evaluate, TemporalAsksForTheNextItemAndForAllThatFollow) {
+  DatasetWriter writer(path_);
+  writer.add_sequence(std::vector<std::int32_t>{5, 1, 2, 1, 7, 7},
+                      std::vector<std::int64_t>{1, 2, 8, 9, 9, 9});
+  writer.add_sequence(std::vector<std::int32_t>{3, 9}, std::vector<std::int64_t>{4, 8});
+  writer.add_sequence(std::vector<std::int32_t>{3, 9}, std::vector<std::int64_t>{4, 6});
+  writer.finish(25);
+  const ProtocolOptions temporal{
+      .kind = ProtocolKind::temporal, .validation_from = 5, .test_from = 8};
+  for (int ranks : {1, 2, 5}) {
+    // Items 5 and 1 are masked, 3 for the other: to be found are 2 and 7, and 9.
+    const Evaluation masked = run(Split::test, Seen::masked, ranks, temporal);
+    EXPECT_THAT(masked.rank_Q, ElementsAre(2, 9));
+    EXPECT_DOUBLE_EQ(masked.metrics.at("recall@1"), 0);
+    EXPECT_DOUBLE_EQ(masked.metrics.at("recall@5"), (1. / 2 + 0) / 2);
+    EXPECT_DOUBLE_EQ(masked.metrics.at("recall@10"), 1);
+    const Evaluation kept = run(Split::test, Seen::kept, ranks, temporal);
+    EXPECT_THAT(kept.rank_Q, ElementsAre(3, 10));
+    EXPECT_DOUBLE_EQ(kept.metrics.at("recall@5"), (2. / 3 + 0) / 2);
+    EXPECT_DOUBLE_EQ(kept.metrics.at("hr@5"), 1. / 2);
+  }
+  EXPECT_THAT(run(Split::validation, Seen::masked, 1, temporal).rank_Q, ElementsAre(9));
 }
 
 }  // namespace

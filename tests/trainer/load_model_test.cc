@@ -6,6 +6,7 @@
 
 #include "data/dataset_writer.h"
 #include "tests/trainer/checkpoint_support.h"
+#include "trainer/evaluate.h"
 #include "trainer/train.h"
 
 namespace seqrank {
@@ -23,13 +24,14 @@ void write_data(const std::string& path, const std::string& keys, int sequences 
 
 class LoadModel : public testing::Test {
  protected:
-  void train_on(const std::string& data) {
+  void train_on(const std::string& data, const std::string& protocol = "p1") {
     Options options(train_options());
     options.declare({{"model.name", OptionKind::text, "attention_rnn", "model"}});
     options.declare(model_options("attention_rnn"));
     for (const auto& [key, value] :
          std::map<std::string, std::string>{{"run", run_},
                                             {"data", data},
+                                            {"data.protocol", protocol},
                                             {"model.width", "4"},
                                             {"train.save_every", "2"},
                                             {"train.evaluate_every", "0"},
@@ -42,7 +44,7 @@ class LoadModel : public testing::Test {
     reports_.clear();
     try {
       const Dataset dataset = Dataset::open(data);
-      load_model(ctx_, *comm_, run_, "", dataset,
+      load_model(ctx_, *comm_, run_, "", dataset, {},
                  [this](const std::string& line) { reports_.push_back(line); });
       return "";
     } catch (const Error& error) {
@@ -86,6 +88,43 @@ TEST_F(LoadModel, ADamagedNewestCheckpointIsToldAndAnOlderOneTaken) {
   EXPECT_EQ(load(file("a.h5")), "");
   ASSERT_EQ(reports_.size(), 1u);
   EXPECT_THAT(reports_[0], testing::HasSubstr("step 4 is passed over"));
+}
+
+TEST_F(LoadModel, SaysWhatWasTrainedUnderAnotherProtocol) {
+  write_data(file("a.h5"), "abcde");
+  train_on(file("a.h5"), "session");
+  const Dataset dataset = Dataset::open(file("a.h5"));
+  const auto load_with = [&](const std::map<std::string, std::string>& settings) {
+    reports_.clear();
+    const auto loaded = load_model(ctx_, *comm_, run_, "", dataset, settings,
+                                   [this](const std::string& line) { reports_.push_back(line); });
+    return loaded->options.text("data.protocol");
+  };
+  EXPECT_EQ(load_with({}), "session");
+  EXPECT_EQ(load_with({{"data.max_length", "2"}, {"data.protocol", "session"}}), "session");
+  EXPECT_TRUE(reports_.empty());
+  EXPECT_EQ(load_with({{"data.protocol", "p1"}}), "p1");
+  ASSERT_EQ(reports_.size(), 1u);
+  EXPECT_THAT(reports_[0], testing::HasSubstr("trained under protocol session, asked under p1"));
+}
+
+// The last tenth of the sequences has nothing but item 4, the others never have it.
+TEST_F(LoadModel, CountsWhatTheProtocolLeavesForTraining) {
+  DatasetWriter writer(file("a.h5"));
+  for (int s = 0; s < 18; ++s) writer.add_sequence(std::vector<std::int32_t>{0, 1, 2, 3}, {});
+  for (int s = 0; s < 2; ++s) writer.add_sequence(std::vector<std::int32_t>(50, 4), {});
+  writer.finish(5);
+  const Dataset dataset = Dataset::open(file("a.h5"));
+  for (const auto& [protocol, rank] :
+       std::map<std::string, std::int32_t>{{"p1", 1}, {"session", 5}}) {
+    const auto loaded = load_model(ctx_, *comm_, "", "popularity", dataset,
+                                   {{"data.protocol", protocol}, {"evaluate.seen", "kept"}},
+                                   [](const std::string&) {});
+    const Evaluation result = evaluate(ctx_, *comm_, *loaded->model,
+                                       Protocol(dataset, protocol_options_from(loaded->options)),
+                                       evaluate_options_from(loaded->options, Split::test));
+    EXPECT_EQ(result.rank_Q.back(), rank) << protocol;
+  }
 }
 
 }  // namespace

@@ -1,0 +1,46 @@
+// How a data set is split and asked, as options of every command that trains or uses a model.
+#include "trainer/evaluate.h"
+
+namespace seqrank {
+
+std::vector<OptionSpec> evaluate_options() {
+  return {
+      {"data.max_length", OptionKind::integer, "200", "events of a sequence seen at once",
+       "1..1000000"},
+      {"data.protocol", OptionKind::choice, "p1",
+       "what is for training and what is to be predicted. p1: the last event of each sequence; "
+       "temporal: events after a cut in time; session: whole sequences, the last ones",
+       "p1|temporal|session"},
+      {"data.validation_from", OptionKind::integer, "",
+       "protocol temporal: the cut in seconds since 1970 where validation begins; without it as "
+       "data.validation_share says"},
+      {"data.test_from", OptionKind::integer, "", "likewise, where the test begins"},
+      {"data.validation_share", OptionKind::real, "0.1",
+       "protocol temporal: of all events, those between the two cuts", "0.001..0.9"},
+      {"data.test_share", OptionKind::real, "0.1", "likewise, those after the second cut",
+       "0.001..0.9"},
+      {"evaluate.seen", OptionKind::choice, "",
+       "whether items of the history may be ranked again; without it, protocol session keeps them "
+       "and the others mask them",
+       "masked|kept"},
+  };
+}
+
+ProtocolOptions protocol_options_from(const Options& options) {
+  ProtocolOptions result;
+  result.kind = protocol_from_name(options.text("data.protocol"));
+  if (options.has("data.validation_from"))
+    result.validation_from = options.integer("data.validation_from");
+  if (options.has("data.test_from")) result.test_from = options.integer("data.test_from");
+  result.validation_share = options.real("data.validation_share");
+  result.test_share = options.real("data.test_share");
+  return result;
+}
+
+EvaluateOptions evaluate_options_from(const Options& options, Split split) {
+  const bool kept = options.has("evaluate.seen") ? options.text("evaluate.seen") == "kept"
+                                                 : options.text("data.protocol") == "session";
+  return {split, kept ? Seen::kept : Seen::masked, options.integer("data.max_length")};
+}
+
+}  // namespace seqrank
