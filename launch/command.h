@@ -37,6 +37,7 @@ struct Command {
 Command bench_command();
 Command doctor_command();
 Command evaluate_command();
+Command explain_command();
 Command inspect_command();
 Command prepare_command();
 Command recommend_command();

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "backend/check.h"
@@ -11,6 +12,7 @@
 #include "launch/output.h"
 #include "launch/rank_device.h"
 #include "launch/ranks.h"
+#include "launch/recommendation_file.h"
 #include "launch/report.h"
 #include "launch/table.h"
 #include "launch/use_model.h"
@@ -20,10 +22,20 @@
 namespace seqrank {
 namespace {
 
+constexpr std::size_t kShownPeople = 20;  // on the terminal; a file has all
+
 std::vector<OptionSpec> options() {
   std::vector<OptionSpec> specs = use_model_options();
-  specs.push_back({"users", OptionKind::text, "", "keys of people in the data set: 17,42"});
+  specs.push_back({"users", OptionKind::text, "",
+                   "keys of people in the data set: 17,42; or all; or @FILE, a key a line"});
   specs.push_back({"k", OptionKind::integer, "10", "items a person", "1..1000"});
+  specs.push_back({"candidates", OptionKind::text, "",
+                   "file of the items that may be recommended, a key a line; none: all items"});
+  specs.push_back({"diversity", OptionKind::real, "0",
+                   "how much unlikeness counts against relevance: maximal marginal relevance",
+                   "0..1"});
+  specs.push_back({"output", OptionKind::text, "",
+                   "file for programs: .csv, .jsonl or .h5; see launch/recommendation_file.h"});
   specs.push_back(json_option());
   return specs;
 }
@@ -53,39 +65,84 @@ std::string to_json(const std::vector<Recommendation>& recommendations, const st
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-std::vector<std::string> users_of(const Options& given) {
+// Lines that are not blank, without blanks around them.
+std::vector<std::string> lines_of(const std::string& option, const std::string& path) {
+  std::ifstream file(path);
+  SR_CHECK(file.good(), ErrorKind::usage, "--{}: {} cannot be read", option, path);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t begin = line.find_first_not_of(" \t\r");
+    if (begin == std::string::npos) continue;
+    lines.push_back(line.substr(begin, line.find_last_not_of(" \t\r") + 1 - begin));
+  }
+  SR_CHECK(!lines.empty(), ErrorKind::usage, "--{}: {} names nothing", option, path);
+  return lines;
+}
+
+std::vector<std::string> users_of(const Options& given, const Dataset& dataset) {
   SR_CHECK(given.has("users"), ErrorKind::usage,
            "--users is missing: keys of people in the data set, for example --users=17,42");
-  return split_list("users", given.text("users"));
+  const std::string& text = given.text("users");
+  if (text.starts_with("@")) return lines_of("users", text.substr(1));
+  if (text != "all") return split_list("users", text);
+  std::vector<std::string> users;
+  for (std::int64_t s = 0; s < dataset.sequences(); ++s)
+    if (dataset.length(s) > 0) users.push_back(dataset.user_key(s));
+  return users;
+}
+
+std::vector<std::int32_t> candidates_of(const Options& given, const Dataset& dataset) {
+  std::vector<std::int32_t> items;
+  for (const std::string& key : lines_of("candidates", given.text("candidates"))) {
+    const auto item = dataset.find_item(key);
+    SR_CHECK(item, ErrorKind::usage, "--candidates: {}: {} has no item {}",
+             given.text("candidates"), dataset.path(), key);
+    items.push_back(static_cast<std::int32_t>(*item));
+  }
+  return items;
 }
 
 void dry_run(const Options& given) {
-  const std::vector<std::string> users = users_of(given);
+  if (given.has("output")) check_recommendation_file(given.text("output"));
   const Dataset dataset = open_for_use(given);
-  for (const std::string& user : users) {
-    SR_CHECK(dataset.find_user(user), ErrorKind::usage, "--users: {} has no user {}",
-             dataset.path(), user);
-  }
+  const std::vector<std::string> users = users_of(given, dataset);
+  for (const std::string& user : users) sequence_of(dataset, user);
+  if (given.has("candidates")) candidates_of(given, dataset);
   print_out(fmt::format("would recommend {} items to each of {} people with {}\n",
                         given.integer("k"), users.size(), chosen_model(given)));
 }
 
+RecommendOptions recommend_options(const Options& given, const Dataset& dataset,
+                                   const LoadedModel& loaded) {
+  const EvaluateOptions evaluate = evaluate_options_from(loaded.options, Split::test);
+  RecommendOptions options;
+  options.k = std::min(given.integer("k"), dataset.items());
+  options.seen = evaluate.seen;
+  options.max_length = evaluate.max_length;
+  if (given.has("candidates")) options.candidates = candidates_of(given, dataset);
+  options.diversity = given.real("diversity");
+  if (options.diversity > 0) options.vector_VD = item_vectors(loaded);
+  return options;
+}
+
 int run(const Options& given, Communicator& comm) {
-  const std::vector<std::string> users = users_of(given);
+  if (given.has("output")) check_recommendation_file(given.text("output"));
   const Dataset dataset = open_for_use(given);
+  const std::vector<std::string> users = users_of(given, dataset);
   RankDevice device(comm, given, rank_threads(comm, given));
   if (!device.why().empty()) warn(device.why());
   Context& ctx = device.ctx();
   const auto loaded = load_model(ctx, comm, given.text("run"), given.text("model.name"), dataset,
                                  use_settings(given), warn);
-  const std::int64_t k = std::min(given.integer("k"), dataset.items());
-  const auto recommendations = recommend(ctx, *loaded->model, dataset, users, k,
-                                         evaluate_options_from(loaded->options, Split::test));
+  const auto recommendations =
+      recommend(ctx, *loaded->model, dataset, users, recommend_options(given, dataset, *loaded));
   print_out(fmt::format("{}\n\n", loaded->origin));
-  for (const Recommendation& one : recommendations) print_out(to_text(one));
-  if (given.has("json")) {
-    write_file(given.text("json"), to_json(recommendations, loaded->origin));
-  }
+  for (std::size_t i = 0; i < std::min(kShownPeople, recommendations.size()); ++i)
+    print_out(to_text(recommendations[i]));
+  if (recommendations.size() > kShownPeople)
+    print_out(fmt::format("and {} more people\n", recommendations.size() - kShownPeople));
+  if (given.has("output")) write_recommendations(given.text("output"), dataset, recommendations);
+  if (given.has("json")) write_file(given.text("json"), to_json(recommendations, loaded->origin));
   return 0;
 }
 
@@ -95,7 +152,9 @@ Command recommend_command() {
   Command command;
   command.name = "recommend";
   command.summary = "the best next items for given people, with titles";
-  command.examples = {"seqrank recommend --run=runs/a --data=ml-1m.h5 --users=17,42 --k=10"};
+  command.examples = {"seqrank recommend --run=runs/a --data=ml-1m.h5 --users=17,42 --k=10",
+                      "seqrank recommend --run=runs/a --data=ml-1m.h5 --users=all --diversity=0.3 "
+                      "--output=all.jsonl"};
   command.options = options();
   command.dry_run = dry_run;
   command.run = run;

@@ -4,8 +4,9 @@
 namespace seqrank {
 
 std::vector<Command> all_commands() {
-  return {prepare_command(),   synth_command(),   train_command(),  evaluate_command(),
-          recommend_command(), inspect_command(), doctor_command(), bench_command()};
+  return {prepare_command(),  synth_command(),     train_command(),
+          evaluate_command(), recommend_command(), explain_command(),
+          inspect_command(),  doctor_command(),    bench_command()};
 }
 
 }  // namespace seqrank

@@ -75,6 +75,13 @@ std::string split_of(const Options& options) {
 
 }  // namespace
 
+Tensor item_vectors(const LoadedModel& loaded) {
+  for (const char* name : {"items_out", "items"})  // of an ItemTable that is not tied, or is
+    for (const Parameter& p : loaded.parameters.parameters())
+      if (p.name == name) return p.value();
+  return {};
+}
+
 std::unique_ptr<LoadedModel> load_model(Context& ctx, Communicator& comm, const std::string& run,
                                         const std::string& name, const Dataset& dataset,
                                         const std::map<std::string, std::string>& settings,

@@ -19,6 +19,9 @@ struct LoadedModel {
   std::string origin;  // for people: "runs/a at step 2000", "popularity, counted"
 };
 
+// Vectors of the items [V or more, D] that the model scores with; absent where it has none.
+Tensor item_vectors(const LoadedModel& loaded);
+
 // Collective. `run` given: the best checkpoint of that run folder (its configuration decides the
 // model). Empty: the counting model `name`, fitted to the training split of `dataset`.
 // Throws Error(usage) for a model that must be trained first, Error(checkpoint) for a run without a

@@ -1,6 +1,7 @@
 // The best next items for given people, with keys and titles.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,35 @@ struct Recommendation {
   std::vector<RecommendedItem> items;
 };
 
+struct RecommendOptions {
+  std::int64_t k = 10;
+  Seen seen = Seen::masked;
+  std::int64_t max_length = 200;
+  std::optional<std::vector<std::int32_t>> candidates;  // ids that may be recommended; absent: all
+  // Share of how unlike the items are in what is maximised: of the items left, the one with the
+  // largest (1 - diversity) relevance - diversity (largest cosine with an item taken before), where
+  // relevance is the score, scaled to [0, 1] over the best 10 k (maximal marginal relevance:
+  // Carbonell and Goldstein, SIGIR 1998). 0: by score alone.
+  double diversity = 0;
+  Tensor vector_VD;  // of the items; needed for diversity
+};
+
+// Of the user of this key. Throws Error(usage) for an unknown one.
+std::int64_t sequence_of(const Dataset& dataset, const std::string& user);
+
+// The best items after each history of a batch on the device, at most k; score_BV of the model is
+// computed here, for so many histories at once: see recommend_block().
+std::vector<std::vector<RecommendedItem>> best_items(Context& ctx, Model& model,
+                                                     const Dataset& dataset,
+                                                     const EvaluationBatch& histories,
+                                                     const RecommendOptions& options);
+
+// How many histories best_items() should be given at once, so that scores take 16 MiB or so.
+std::int64_t recommend_block(std::int64_t items);
+
 // users: keys as in the data set. Throws Error(usage) for an unknown one. One rank.
 std::vector<Recommendation> recommend(Context& ctx, Model& model, const Dataset& dataset,
-                                      const std::vector<std::string>& users, std::int64_t k,
-                                      const EvaluateOptions& options);
+                                      std::span<const std::string> users,
+                                      const RecommendOptions& options);
 
 }  // namespace seqrank

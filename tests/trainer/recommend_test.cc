@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "backend/check.h"
 #include "data/dataset_writer.h"
 #include "tests/support/scratch.h"
@@ -25,12 +27,13 @@ class Recommend : public testing::Test {
     for (int i = 0; i < 5; ++i) writer.add_item_title("Title " + std::to_string(i));
     writer.finish(5);
   }
-  std::vector<Recommendation> run(const std::vector<std::string>& users, std::int64_t k,
-                                  Seen seen) {
+  std::vector<Recommendation> run(const std::vector<std::string>& users, std::int64_t k, Seen seen,
+                                  RecommendOptions options = {}) {
     const Dataset dataset = Dataset::open(path_);
-    Context ctx(Device::cpu, 1);
     OrderedModel model;
-    return recommend(ctx, model, dataset, users, k, {Split::test, seen, 200});
+    options.k = k;
+    options.seen = seen;
+    return recommend(ctx_, model, dataset, users, options);
   }
   static std::vector<std::int64_t> items(const Recommendation& one) {
     std::vector<std::int64_t> ids;
@@ -38,6 +41,7 @@ class Recommend : public testing::Test {
     return ids;
   }
 
+  Context ctx_{Device::cpu, 1};
   test::Scratch temp_;
   std::string path_ = temp_.path() + "/data.h5";
 };
@@ -62,6 +66,29 @@ TEST_F(Recommend, SeenItemsAreKeptOnDemandAndRecentTitlesEndWithTheNewest) {
 
 TEST_F(Recommend, FewerItemsThanAskedForWhereNoMoreAreUnseen) {
   EXPECT_THAT(items(run({"bob"}, 4, Seen::masked)[0]), ElementsAre(0));
+}
+
+TEST_F(Recommend, CandidatesAlone) {
+  RecommendOptions options;
+  options.candidates = {{4, 2, 2}};
+  EXPECT_THAT(items(run({"ann", "bob"}, 3, Seen::kept, options)[1]), ElementsAre(2, 4));
+  EXPECT_THAT(items(run({"ann"}, 3, Seen::masked, options)[0]), ElementsAre(4));
+}
+
+// Items 0 and 1 are alike, as are 2 and 3; item 4 is like none. Scores are 0, -1, ..., -4, so that
+// relevance is 1, 3/4, 1/2, 1/4, 0.
+TEST_F(Recommend, DiversityLeavesOutWhatIsLikeWhatIsThere) {
+  RecommendOptions options;
+  options.vector_VD = ctx_.empty(DType::f32, {5, 3});
+  const std::vector<float> vectors = {1, 0, 0, 2, 0, 0, 0, 1, 0, 0, 3, 0, 0, 0, 1};
+  std::ranges::copy(vectors, options.vector_VD.data<float>());
+  EXPECT_THAT(items(run({"bob"}, 3, Seen::kept, options)[0]), ElementsAre(0, 1, 2));
+  options.diversity = 0.5;  // 1: 3/8 - 1/2, 2: 1/4, 4: 0; then 3: 1/8 - 1/2, 4: 0
+  EXPECT_THAT(items(run({"bob"}, 3, Seen::kept, options)[0]), ElementsAre(0, 2, 4));
+  options.diversity = 0.1;  // 1: 0.675 - 0.1 against 2: 0.45
+  EXPECT_THAT(items(run({"bob"}, 3, Seen::kept, options)[0]), ElementsAre(0, 1, 2));
+  options.vector_VD = {};
+  EXPECT_THROW(run({"bob"}, 3, Seen::kept, options), Error);
 }
 
 TEST_F(Recommend, AnUnknownUserIsNamed) {
