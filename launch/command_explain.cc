@@ -87,9 +87,8 @@ int run(const Options& given, Communicator& comm) {
   const Dataset dataset = open_for_use(given);
   RankDevice device(comm, given, rank_threads(comm, given));
   if (!device.why().empty()) warn(device.why());
-  const auto loaded =
-      load_model(device.ctx(), comm, given.text("run"), given.text("model.name"), dataset, warn);
-  apply_use_options(given, loaded->options);
+  const auto loaded = load_model(device.ctx(), comm, given.text("run"), given.text("model.name"),
+                                 dataset, use_settings(given), warn);
   const auto item =
       given.has("item") ? std::optional<std::string>(given.text("item")) : std::nullopt;
   const auto explanations =
