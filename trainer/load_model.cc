@@ -1,7 +1,7 @@
 // From a checkpoint, or from counting.
 #include "trainer/load_model.h"
 
-#include "data/event_columns.h"
+#include "trainer/build_model.h"
 #include "trainer/checkpoint.h"
 #include "trainer/evaluate.h"
 #include "trainer/host_pieces.h"
@@ -9,12 +9,6 @@
 
 namespace seqrank {
 namespace {
-
-void make(LoadedModel& loaded, const std::string& name, const Dataset& dataset) {
-  const std::int64_t max_length = loaded.options.integer("data.max_length");
-  loaded.model = find_model(name).make(
-      {loaded.options, dataset.items(), loaded.parameters, event_columns(dataset, max_length)});
-}
 
 // Another data set is allowed, for instance with newer events; one that numbers its items otherwise
 // is not. Without keys on both sides only the same data tells that.
@@ -48,7 +42,7 @@ void load_run(Context& ctx, Communicator& comm, const std::string& run, const Da
     const auto saved = state->config.find(spec.key);
     if (saved != state->config.end()) loaded.options.set(spec.key, saved->second, run);
   }
-  make(loaded, name, dataset);
+  loaded.model = build_model(name, loaded.options, dataset, loaded.parameters);
   std::vector<TensorTotal> totals;
   for (const Parameter& p : loaded.parameters.parameters())
     totals.push_back({p.name + "/weight", p.shape.numel()});
@@ -104,7 +98,7 @@ std::unique_ptr<LoadedModel> load_model(Context& ctx, Communicator& comm, const 
   }
   loaded->options.declare(model_options(name));
   apply();
-  make(*loaded, name, dataset);
+  loaded->model = build_model(name, loaded->options, dataset, loaded->parameters);
   auto* counting = dynamic_cast<CountingModel*>(loaded->model.get());
   SR_CHECK(counting != nullptr, ErrorKind::usage,
            "--model.name={}: must be trained first; give the --run folder of its training", name);

@@ -3,7 +3,7 @@
 
 #include <bit>
 
-#include "data/event_columns.h"
+#include "trainer/build_model.h"
 #include "trainer/evaluate.h"
 
 namespace seqrank {
@@ -25,8 +25,7 @@ LoaderOptions loader_options(const Options& options, const Communicators& ranks,
 std::unique_ptr<Model> make_model(const Options& options, const Dataset& dataset,
                                   ParameterStore& parameters) {
   const std::string& name = options.text("model.name");
-  auto model = find_model(name).make({options, dataset.items(), parameters,
-                                      event_columns(dataset, options.integer("data.max_length"))});
+  auto model = build_model(name, options, dataset, parameters);
   SR_CHECK(dynamic_cast<TrainedModel*>(model.get()) != nullptr, ErrorKind::usage,
            "--model.name={}: counted, not trained; use `seqrank evaluate --model.name={}`", name,
            name);
