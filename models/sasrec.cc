@@ -30,20 +30,8 @@ class SasRec final : public TrainedModel, public AttentionModel {
       : width_(input.options.integer("model.width")),
         dropout_(static_cast<float>(input.options.real("model.dropout"))),
         items_(input.options, input.items, width_, input.parameters),
-        input_(input, width_) {
-    const std::int64_t heads = input.options.integer("model.heads");
-    SR_CHECK(width_ % heads == 0, ErrorKind::usage,
-             "--model.heads={}: must divide --model.width={}", heads, width_);
-    block_options_.heads = heads;
-    block_options_.dropout = dropout_;
-    block_options_.activation =
-        input.options.text("model.activation") == "gelu" ? Activation::gelu : Activation::relu;
-    std::int64_t feed_width = input.options.integer("model.feed_width");
-    if (feed_width == 0) feed_width = width_;
-    for (std::int64_t i = 0; i < input.options.integer("model.blocks"); ++i)
-      blocks_.push_back(nn::declare_transformer_block(
-          input.parameters, "block." + std::to_string(i), width_, feed_width));
-    norm_ = nn::declare_layer_norm(input.parameters, "norm", width_);
+        input_(input, width_),
+        blocks_(input.parameters, sizes(input.options), block_options(input.options)) {
     items_.declare_output(input.options, input.parameters);
   }
 
@@ -70,21 +58,28 @@ class SasRec final : public TrainedModel, public AttentionModel {
   }
 
  private:
+  static nn::TransformerEncoder::Sizes sizes(const Options& options) {
+    const std::int64_t width = options.integer("model.width");
+    const std::int64_t feed_width = options.integer("model.feed_width");
+    return {width, options.integer("model.blocks"), feed_width == 0 ? width : feed_width};
+  }
+  static nn::TransformerOptions block_options(const Options& options) {
+    return {.heads = options.integer("model.heads"),
+            .activation =
+                options.text("model.activation") == "gelu" ? Activation::gelu : Activation::relu,
+            .dropout = static_cast<float>(options.real("model.dropout"))};
+  }
+
   Var encode(Tape& tape, const Batch& batch, Tensor* weight_N = nullptr) {
-    Var x_ND = nn::dropout(tape, input_(tape, items_, batch), dropout_, batch);
-    for (const nn::TransformerBlock& block : blocks_)
-      x_ND = nn::transformer_block(tape, x_ND, block, block_options_, batch,
-                                   &block == &blocks_.back() ? weight_N : nullptr);
-    return nn::layer_norm(tape, x_ND, *norm_.gain_D, *norm_.bias_D);
+    const Var x_ND = nn::dropout(tape, input_(tape, items_, batch), dropout_, batch);
+    return blocks_(tape, x_ND, batch, weight_N);
   }
 
   std::int64_t width_;
   float dropout_;
   ItemTable items_;
   InputLayer input_;
-  nn::TransformerOptions block_options_;
-  std::vector<nn::TransformerBlock> blocks_;
-  nn::LayerNorm norm_;
+  nn::TransformerEncoder blocks_;
 };
 
 SR_REGISTER_MODEL("sasrec", SasRec,

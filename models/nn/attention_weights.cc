@@ -2,6 +2,7 @@
 #include "models/nn/attention_weights.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <functional>
 
@@ -64,17 +65,27 @@ Tensor weights_of_query(Context& ctx, Activation act, const Tensor& k_NA, const 
 }
 
 Tensor weights_of_heads(Context& ctx, std::int64_t heads, const Tensor& q_ND, const Tensor& k_ND,
-                        const Batch& batch) {
+                        const Batch& batch, const Tensor& time_HT) {
   const Tensor host_q = to_host(ctx, q_ND), host_k = to_host(ctx, k_ND);
+  Tensor host_table, host_time;
+  if (time_HT) host_table = to_host(ctx, time_HT), host_time = to_host(ctx, batch.time_N);
+  const auto bias = [&](std::int64_t h, std::int64_t n, std::int64_t last) -> double {
+    if (!time_HT) return 0;
+    const auto time = host_time.span<std::int64_t>();
+    const auto apart = static_cast<std::uint64_t>(std::abs(time[last] - time[n]));
+    const std::int64_t times = host_table.dim(1);
+    const std::int64_t bucket = std::min<std::int64_t>(std::bit_width(1 + apart) - 1, times - 1);
+    return host_table.data<float>()[h * times + bucket];
+  };
   const std::int64_t width = q_ND.dim(1), of_head = width / heads;
   const float *q = host_q.data<float>(), *k = host_k.data<float>();
-  return softmax_over_sequences(ctx, batch, heads,
-                                [&](std::int64_t h, std::int64_t n, std::int64_t last) {
-                                  double sum = 0;
-                                  for (std::int64_t i = h * of_head; i < (h + 1) * of_head; ++i)
-                                    sum += double{q[last * width + i]} * k[n * width + i];
-                                  return sum / std::sqrt(static_cast<double>(of_head));
-                                });
+  return softmax_over_sequences(
+      ctx, batch, heads, [&](std::int64_t h, std::int64_t n, std::int64_t last) {
+        double sum = 0;
+        for (std::int64_t i = h * of_head; i < (h + 1) * of_head; ++i)
+          sum += double{q[last * width + i]} * k[n * width + i];
+        return sum / std::sqrt(static_cast<double>(of_head)) + bias(h, n, last);
+      });
 }
 
 }  // namespace seqrank::nn

@@ -17,8 +17,9 @@ Tensor weights_of_scores(Context& ctx, const Tensor& score_N1, const Batch& batc
 // As softmax_j(w . act(k_j + q_last)): backend/ops/additive_attention.h.
 Tensor weights_of_query(Context& ctx, Activation act, const Tensor& k_NA, const Tensor& q_NA,
                         const Tensor& w_A, const Batch& batch);
-// As softmax_j(q_last . k_j / sqrt(K)) of each head, their mean.
+// As softmax_j(q_last . k_j / sqrt(K)) of each head, their mean. time_HT: bias by time apart, see
+// backend/ops/attention.h; absent: none.
 Tensor weights_of_heads(Context& ctx, std::int64_t heads, const Tensor& q_ND, const Tensor& k_ND,
-                        const Batch& batch);
+                        const Batch& batch, const Tensor& time_HT = {});
 
 }  // namespace seqrank::nn

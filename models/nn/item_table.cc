@@ -28,21 +28,23 @@ std::vector<OptionSpec> ItemTable::options() {
 }
 
 ItemTable::ItemTable(const Options& options, std::int64_t items, std::int64_t width,
-                     ParameterStore& store)
+                     ParameterStore& store, MaskRow mask)
     : score_(options.text("model.score") == "cosine" ? Score::cosine : Score::dot),
-      shape_({items, width}) {
+      items_(items),
+      input_shape_({mask == MaskRow::yes ? items + 1 : items, width}) {
   softmax_.temperature = static_cast<float>(options.real("model.temperature"));
   softmax_.label_smoothing = static_cast<float>(options.real("model.label_smoothing"));
   if (!options.flag("model.tied"))
-    input_ = &store.declare("items", shape_, initial_items(options), Decay::yes, Access::rows);
+    input_ =
+        &store.declare("items", input_shape_, initial_items(options), Decay::yes, Access::rows);
 }
 
 void ItemTable::declare_output(const Options& options, ParameterStore& store) {
   if (options.flag("model.tied")) {
-    output_ = input_ =
-        &store.declare("items", shape_, initial_items(options), Decay::yes, Access::rows_and_whole);
+    output_ = input_ = &store.declare("items", input_shape_, initial_items(options), Decay::yes,
+                                      Access::rows_and_whole);
   } else {
-    output_ = &store.declare("items_out", shape_, initial_items(options));
+    output_ = &store.declare("items_out", {items_, input_shape_[1]}, initial_items(options));
   }
 }
 
@@ -55,7 +57,7 @@ Var ItemTable::loss(Tape& tape, Var h_ND, const Batch& batch) {
 }
 
 Var ItemTable::loss_at(Tape& tape, Var h_MD, const Tensor& target_M, std::int64_t global_targets) {
-  Var table_VD(*output_);
+  Var table_VD(*output_, items_);
   if (score_ == Score::cosine) {
     h_MD = nn::l2_normalise(tape, h_MD);
     table_VD = nn::l2_normalise(tape, table_VD);
@@ -64,7 +66,7 @@ Var ItemTable::loss_at(Tape& tape, Var h_MD, const Tensor& target_M, std::int64_
 }
 
 void ItemTable::scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD) {
-  Tensor table_VD = output_->value();
+  Tensor table_VD = output_->value().rows(0, items_);
   Tensor h = h_BD;
   if (score_ == Score::cosine) {
     const Tensor table_source = table_VD;

@@ -14,7 +14,10 @@ class ItemTable {
   // The options below, for models to add to their own.
   static std::vector<OptionSpec> options();
   // Declares the input's table where it is one of its own.
-  ItemTable(const Options& options, std::int64_t items, std::int64_t width, ParameterStore& store);
+  // MaskRow::yes: one row more is looked up, the mask that hides an item, which is never scored.
+  enum class MaskRow { no, yes };
+  ItemTable(const Options& options, std::int64_t items, std::int64_t width, ParameterStore& store,
+            MaskRow mask = MaskRow::no);
   // Declares the output's table, which is the input's too when they are tied. To be called after
   // all other parameters of the model are declared: what the softmax adds to its gradient is
   // complete first, and buckets leave last one first.
@@ -33,7 +36,8 @@ class ItemTable {
   enum class Score { dot, cosine };
   Score score_;
   SoftmaxOptions softmax_;
-  Shape shape_;
+  std::int64_t items_;  // V
+  Shape input_shape_;
   Parameter* input_ = nullptr;
   Parameter* output_ = nullptr;  // tied: the same
 };

@@ -37,10 +37,16 @@ Var recurrence(Tape& tape, Cell cell, Var x_NK, const RecurrenceParameters& p, c
 Var running_attention(Tape& tape, Var score_N1, Var v_ND, const Batch& batch);
 Var query_attention(Tape& tape, Activation act, Var k_NA, Var q_NA, Parameter& w_A, Var v_ND,
                     const Batch& batch);
+// What is added to the scores of attention, each absent where it is not wanted: by distance and, of
+// batches with times, by time apart. See backend/ops/attention.h.
+struct BiasParameters {
+  Parameter *position_HR = nullptr, *time_HT = nullptr;
+  std::vector<Parameter*> uses() const;
+};
 // options.scale and options.dropout are set here: 1 / sqrt(K), and a layer of its own at this rate.
 // Widths: q, k, v and the result have heads * K columns.
 Var multi_head_attention(Tape& tape, AttentionOptions options, float dropout, std::int64_t heads,
-                         Var q, Var k, Var v, const Batch& batch);
+                         Var q, Var k, Var v, const Batch& batch, const BiasParameters& bias = {});
 Var prefix_pool(Tape& tape, Pool kind, Var x_ND, const Batch& batch);
 
 }  // namespace seqrank::nn

@@ -44,7 +44,8 @@ Var softmax_loss(Tape& tape, Var h_ND, Var table_VD, const Tensor& target_N,
   Tensor loss_1 = loss.value(), no_bias;
   Parameter* parameter = table_VD.parameter();
   Tensor dh = like(ctx, h_ND.value());
-  Tensor dtable = parameter ? parameter->gradient : like(ctx, table_VD.value());
+  Tensor dtable = parameter ? parameter->gradient.rows(0, table_VD.value().dim(0))
+                            : like(ctx, table_VD.value());
   if (!parameter) fill(ctx, dtable, 0);
   SoftmaxOptions scaled = options;
   scaled.loss_scale_1 = tape.loss_scale_1();

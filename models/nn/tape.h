@@ -27,6 +27,8 @@ class Var {
   // A parameter as a variable. It holds no gradient of its own: a layer adds to the parameter's and
   // names it in its `uses`.
   explicit Var(Parameter& p) : Var(p.value()) { node_->parameter = &p; }
+  // Its first rows, of the parameter's gradient those rows too.
+  Var(Parameter& p, std::int64_t rows) : Var(p.value().rows(0, rows)) { node_->parameter = &p; }
   explicit operator bool() const { return node_ != nullptr; }
   Parameter* parameter() const { return node_->parameter; }
   const Tensor& value() const { return node_->value; }

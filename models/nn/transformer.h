@@ -14,6 +14,7 @@ struct TransformerBlock {
   Parameter *w_q_DD, *b_q_D, *w_k_DD, *w_v_DD, *b_v_D, *w_o_DD, *b_o_D;
   Parameter *feed_gain_D, *feed_bias_D;
   Parameter *w_in_FD, *b_in_F, *w_out_DF, *b_out_D;
+  Parameter* time_HT = nullptr;  // bias of the scores by time apart; declared by who wants one
 };
 
 struct TransformerOptions {
@@ -30,9 +31,33 @@ Var transformer_block(Tape& tape, Var x_ND, const TransformerBlock& block,
                       const TransformerOptions& options, const Batch& batch,
                       Tensor* weight_N = nullptr);
 
+struct LinearParameters {
+  Parameter *w, *b;
+};
+LinearParameters declare_linear(ParameterStore& store, const std::string& name, std::int64_t out,
+                                std::int64_t in);
+
 struct LayerNorm {
   Parameter *gain_D, *bias_D;
 };
 LayerNorm declare_layer_norm(ParameterStore& store, const std::string& name, std::int64_t width);
+
+// Blocks one after the other, and a normalisation of what the last one gives.
+class TransformerEncoder {
+ public:
+  struct Sizes {
+    std::int64_t width, blocks, feed_width;
+    std::int64_t times = 0;  // buckets of a bias by time apart; 0: none
+  };
+  // Throws Error(usage) where the heads do not divide the width.
+  TransformerEncoder(ParameterStore& store, const Sizes& sizes, const TransformerOptions& options);
+  // weight_N: of the last block.
+  Var operator()(Tape& tape, Var x_ND, const Batch& batch, Tensor* weight_N = nullptr) const;
+
+ private:
+  TransformerOptions options_;
+  std::vector<TransformerBlock> blocks_;
+  LayerNorm norm_;
+};
 
 }  // namespace seqrank::nn

@@ -31,11 +31,17 @@ std::vector<NamedForm> forms_of(const std::string& model, const std::vector<Form
 
 const std::vector<std::vector<int>> kSequences = {{1, 2, 3, 4, 5, 6}, {7, 3}, {0, 10, 2, 2}};
 
+Batch batch_for(Context& ctx, const Built& built, const std::vector<std::vector<int>>& sequences) {
+  Batch batch = packed_batch(ctx, sequences);
+  if (built.model->needs().objective == Objective::masked) hide_items(ctx, 11, batch);
+  return batch;
+}
+
 // The derivative along the gradient is the gradient's squared length.
 TEST_P(ModelForms, GradientMatchesDifferencesOfTheLoss) {
   Context ctx(Device::cpu, 1);
   auto built = build(ctx, GetParam().model, GetParam().settings);
-  const Batch batch = packed_batch(ctx, kSequences);
+  const Batch batch = batch_for(ctx, *built, kSequences);
   const std::vector<float> gradient = gradient_of(ctx, *built, batch);
   double squared = 0;
   for (float x : gradient) squared += static_cast<double>(x) * x;
@@ -57,7 +63,7 @@ TEST_P(ModelForms, GradientMatchesDifferencesOfTheLoss) {
 TEST_P(ModelForms, EveryParametersGradientMatchesAlongARandomDirection) {
   Context ctx(Device::cpu, 1);
   auto built = build(ctx, GetParam().model, GetParam().settings);
-  const Batch batch = packed_batch(ctx, kSequences);
+  const Batch batch = batch_for(ctx, *built, kSequences);
   const std::vector<float> gradient = gradient_of(ctx, *built, batch);
   std::mt19937 random(17);
   for (Parameter& p : built->store.parameters()) {
@@ -93,7 +99,7 @@ TEST_P(ModelForms, EveryParametersGradientMatchesAlongARandomDirection) {
 TEST_P(ModelForms, EveryParameterIsCompleteExactlyOnce) {
   Context ctx(Device::cpu, 1);
   auto built = build(ctx, GetParam().model, GetParam().settings);
-  const Batch batch = packed_batch(ctx, kSequences);
+  const Batch batch = batch_for(ctx, *built, kSequences);
   std::map<std::string, int> completed;
   Tape tape(ctx, TapeMode::training, 5, {.complete = [&](Parameter& p) { ++completed[p.name]; }});
   Var loss = built->trained().loss(tape, batch);
@@ -106,11 +112,11 @@ TEST_P(ModelForms, EveryParameterIsCompleteExactlyOnce) {
 TEST_P(ModelForms, ScoresOfOneSequenceDoNotDependOnTheOthers) {
   Context ctx(Device::cpu, 1);
   auto built = build(ctx, GetParam().model, GetParam().settings);
-  const Batch all = packed_batch(ctx, kSequences);
+  const Batch all = batch_for(ctx, *built, kSequences);
   Tensor all_BV = ctx.empty(DType::f32, {3, 11});
   built->model->score_next(ctx, all, all_BV);
   for (int b = 0; b < 3; ++b) {
-    const Batch one = packed_batch(ctx, {kSequences[b]});
+    const Batch one = batch_for(ctx, *built, {kSequences[b]});
     Tensor one_BV = ctx.empty(DType::f32, {1, 11});
     built->model->score_next(ctx, one, one_BV);
     for (int v = 0; v < 11; ++v)
@@ -124,11 +130,11 @@ TEST_P(ModelForms, AttentionWeightsSumToOneOverEachSequence) {
   auto built = build(ctx, GetParam().model, GetParam().settings);
   auto* attention = dynamic_cast<AttentionModel*>(built->model.get());
   if (!attention) GTEST_SKIP() << GetParam().model << " has no attention";
-  const Batch all = packed_batch(ctx, kSequences);
+  const Batch all = batch_for(ctx, *built, kSequences);
   const Tensor weight_N = attention->attention_weights(ctx, all);
   const auto offset_B1 = all.offset_B1.span<std::int32_t>();
   for (std::size_t b = 0; b < kSequences.size(); ++b) {
-    const Batch one = packed_batch(ctx, {kSequences[b]});
+    const Batch one = batch_for(ctx, *built, {kSequences[b]});
     const Tensor alone_N = attention->attention_weights(ctx, one);
     double sum = 0;
     for (std::int64_t n = 0; n < one.events; ++n) {
@@ -142,7 +148,7 @@ TEST_P(ModelForms, AttentionWeightsSumToOneOverEachSequence) {
 TEST_P(ModelForms, EmptyBatchHasNoLossAndNoGradient) {
   Context ctx(Device::cpu, 1);
   auto built = build(ctx, GetParam().model, GetParam().settings);
-  const Batch batch = packed_batch(ctx, {});
+  const Batch batch = batch_for(ctx, *built, {});
   fill(ctx, built->store.gradients(), 0);
   Tape tape(ctx, TapeMode::training, 5);
   Var loss = built->trained().loss(tape, batch);
@@ -155,7 +161,7 @@ TEST_P(ModelForms, EmptyBatchHasNoLossAndNoGradient) {
 TEST_P(ModelForms, LearnsOneBatch) {
   Context ctx(Device::cpu, 1);
   auto built = build(ctx, GetParam().model, GetParam().settings);
-  const Batch batch = packed_batch(ctx, kSequences);
+  const Batch batch = batch_for(ctx, *built, kSequences);
   const double first = loss_of(ctx, *built, batch);
   auto w = built->store.values().span<float>();
   std::vector<double> square(w.size(), 0);
@@ -220,6 +226,21 @@ INSTANTIATE_TEST_SUITE_P(
                                 {{"model.interest", "none"}, {"model.tied", "no"}},
                                 {{"model.interest_weight", "2"},
                                  {"model.transition_weight", "3"}}})));
+INSTANTIATE_TEST_SUITE_P(
+    Bert4Rec, ModelForms,
+    testing::ValuesIn(forms_of(
+        "bert4rec", {{},
+                     {{"model.blocks", "1"}, {"model.feed_width", "12"}, {"model.input", "none"}},
+                     {{"model.score", "cosine"}, {"model.temperature", "0.2"}},
+                     {{"model.tied", "no"}}})));
+INSTANTIATE_TEST_SUITE_P(
+    TimeTransformer, ModelForms,
+    testing::ValuesIn(forms_of("time_transformer",
+                               {{},
+                                {{"model.time_bias", "yes"}, {"model.input", "position"}},
+                                {{"model.objective", "masked"}, {"model.time_bias", "yes"}},
+                                {{"model.objective", "masked"}, {"model.same_history", "0"}},
+                                {{"model.objective", "masked"}, {"model.mask", "causal"}}})));
 
 }  // namespace
 }  // namespace seqrank

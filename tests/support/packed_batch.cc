@@ -58,6 +58,7 @@ Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
   batch.last_B = tensor_of(ctx, last);
   batch.place_B = tensor_of(ctx, place);
   batch.global_targets = batch.global_events = batch.events;
+  batch.global_sequences = batch.sequences;
   std::vector<std::int32_t> position;
   for (std::size_t b = 0; b < sequences.size(); ++b)
     for (std::int32_t i = 0; i < offset[b + 1] - offset[b]; ++i) position.push_back(i);
@@ -65,6 +66,18 @@ Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
     return IdColumn{values, tensor_of(ctx, ids), unique_rows(ctx.arena(), ids)};
   };
   batch.ids["position"] = column(kPackedPositions, position);
+  std::vector<std::int32_t> gap, hour, weekday;
+  std::vector<std::int64_t> time;
+  for (std::size_t n = 0; n < items.size(); ++n) {
+    gap.push_back(static_cast<std::int32_t>((5 * items[n] + position[n]) % kPackedGaps));
+    hour.push_back(static_cast<std::int32_t>(7 * items[n] % kPackedHours));
+    weekday.push_back(static_cast<std::int32_t>((items[n] + position[n]) % kPackedWeekdays));
+    time.push_back(1000 * position[n] * position[n] + items[n]);
+  }
+  batch.ids["gap"] = column(kPackedGaps, gap);
+  batch.ids["hour"] = column(kPackedHours, hour);
+  batch.ids["weekday"] = column(kPackedWeekdays, weekday);
+  batch.time_N = tensor_of(ctx, time);
   std::ranges::transform(items, items.begin(), packed_interest);
   std::ranges::transform(targets, targets.begin(), packed_interest);
   batch.ids["item.interest"] = column(kPackedInterests, items);
@@ -72,6 +85,29 @@ Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
   batch.ahead_NK =
       next_values(ctx.arena(), batch.ids["target.interest"], batch.offset_B1, kPackedAhead);
   return batch;
+}
+
+void hide_items(Context& ctx, std::int64_t items, Batch& batch) {
+  const auto offset_B1 = batch.offset_B1.span<std::int32_t>();
+  auto item_N = batch.item_N.span<std::int32_t>();
+  std::vector<std::int32_t> index, target;
+  std::vector<float> same;
+  for (std::int64_t b = 0; b < batch.sequences; ++b) {
+    same.push_back(static_cast<float>(b % 2));
+    for (std::int32_t n = offset_B1[b]; n < offset_B1[b + 1]; ++n) {
+      const bool last = n + 1 == offset_B1[b + 1];
+      if (!last && (offset_B1[b + 1] - n) % 3 != 0) continue;
+      index.push_back(n);
+      target.push_back(item_N[n]);
+      if (last) item_N[n] = static_cast<std::int32_t>(items);
+    }
+  }
+  batch.target_index_M = tensor_of(ctx, index);
+  batch.target_M = tensor_of(ctx, target);
+  batch.same_B = tensor_of(ctx, same);
+  batch.global_targets = static_cast<std::int64_t>(index.size());
+  batch.item_rows = unique_rows(ctx.arena(), item_N);
+  batch.target_N = Tensor();
 }
 
 }  // namespace seqrank
