@@ -83,13 +83,16 @@ std::vector<Explanation> explain(Context& ctx, Model& model, const Dataset& data
   std::vector<Explanation> result;
   for (const std::string& user : users) {
     const std::int64_t sequence = sequence_of(dataset, user);
-    const std::int64_t events = std::min(dataset.length(sequence), options.max_length);
+    const BatchNeeds needs = model.needs();
+    // Those of the history: a model of masked items is asked by one more.
+    const std::int64_t events =
+        std::min(dataset.length(sequence),
+                 options.max_length - (needs.objective == Objective::masked ? 1 : 0));
     SR_CHECK(events >= 2, ErrorKind::data,
              "{}: user {} has {} events; without one of them nothing is left to recommend from",
              dataset.path(), user, events);
-    const EvaluationBatch host =
-        history_batch(dataset, ctx.host_arena(), std::vector<std::int64_t>{sequence},
-                      options.max_length, model.needs());
+    const EvaluationBatch host = history_batch(
+        dataset, ctx.host_arena(), std::vector<std::int64_t>{sequence}, options.max_length, needs);
     const EvaluationBatch history = to_device(ctx, host);
     Tensor score_1V = ctx.empty(DType::f32, {1, dataset.items()});
     model.score_next(ctx, history.batch, score_1V);
