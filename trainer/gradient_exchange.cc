@@ -33,8 +33,10 @@ GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, const Co
   bool full = true;  // the newest bucket takes no more
   for (auto p = parameters.rbegin(); p != parameters.rend(); ++p) {
     const bool by_rows = p->access != Access::whole;
-    if (full || by_rows) buckets_.emplace_back().end = p->offset + p->extent;
+    if (full || by_rows || p->frozen() != buckets_.back().frozen)
+      buckets_.emplace_back().end = p->offset + p->extent;
     Bucket& bucket = buckets_.back();
+    bucket.frozen = p->frozen();
     bucket.begin = p->offset;
     if (p->access != Access::rows) ++bucket.parameters;
     bucket_of_[p->index] = buckets_.size() - 1;
@@ -52,7 +54,7 @@ GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, const Co
 
 void GradientExchange::begin(const Tensor& id_U, const Tensor& next_id_U) {
   fill(ctx_, store_.gradients(), 0);
-  for (Bucket& bucket : buckets_) bucket.pending = bucket.parameters;
+  for (Bucket& bucket : buckets_) bucket.pending = bucket.frozen ? 0 : bucket.parameters;
   sent_ = 0;
   if (values_ == Values::at_owners) values_ = Values::wanted;
   rows_.begin(id_U, next_id_U);
@@ -71,6 +73,7 @@ TapeHooks GradientExchange::hooks() {
 
 void GradientExchange::complete(const Parameter& p) {
   SR_ASSERT(p.access != Access::rows, "{}: a dense gradient of what is read by rows", p.name);
+  if (p.frozen()) return;
   --buckets_[bucket_of_[p.index]].pending;
   send_ready();
 }
@@ -84,7 +87,7 @@ void GradientExchange::finish() {
 
 void GradientExchange::send_ready() {
   for (; sent_ < buckets_.size() && buckets_[sent_].pending == 0; ++sent_) {
-    if (buckets_[sent_].parameters == 0) continue;
+    if (buckets_[sent_].parameters == 0 || buckets_[sent_].frozen) continue;
     comm_.stream().wait(ctx_.compute().record());
     comm_.reduce_scatter(buckets_[sent_].gradient, Reduce::sum);
     if (overlap_ == Overlap::no) ctx_.compute().wait(comm_.stream().record());
@@ -108,10 +111,17 @@ void GradientExchange::gather_dense() {
 }
 
 void GradientExchange::gather(Bucket& bucket) {
+  if (bucket.frozen && bucket.whole) return;
   comm_.stream().wait(ctx_.compute().record());
   comm_.all_gather(bucket.value);
   bucket.gathered = comm_.stream().record();
+  bucket.whole = true;
   if (overlap_ == Overlap::no) ctx_.compute().wait(bucket.gathered);
+}
+
+void GradientExchange::values_restored() {
+  for (Bucket& bucket : buckets_) bucket.whole = false;
+  values_updated();
 }
 
 void GradientExchange::settle() {

@@ -26,14 +26,17 @@ class GradientExchange {
     std::int64_t begin = 0, end = 0;  // of the flat block
     Communicator::Range own{};        // this rank's piece, in the flat block
     int parameters = 0;               // that lie in it and have a dense gradient
+    bool frozen = false;              // all that lie in it are
     int pending = 0;                  // of those, not complete yet
     Tensor gradient, value;           // views of the flat blocks
     Event gathered;                   // the newest values are here
+    bool whole = true;                // frozen: all of it is here, for good
   };
 
   // `store` must be allocated, with as many row_pieces as ranks, and outlive this. A bucket is
   // filled from its last parameter to its first, so that small ones join the large one declared
-  // before them. What is read by rows is a bucket of its own.
+  // before them. What is read by rows is a bucket of its own. Parameters that are frozen by now
+  // share none with others: they send no gradients, and their values travel once at most.
   GradientExchange(Context& ctx, ParameterStore& store, const Communicators& ranks,
                    const ExchangeOptions& options);
   ~GradientExchange() { store_.set_before_read({}); }
@@ -56,6 +59,8 @@ class GradientExchange {
   // This rank's pieces of the values have been changed, as every other rank's. They travel in the
   // next step; until it begins, reading parameters aborts unless settle() is called.
   void values_updated() { values_ = Values::at_owners; }
+  // Likewise, those of frozen parameters too: they were read from somewhere.
+  void values_restored();
   // All values to all ranks, waited for by the compute stream: for whoever reads parameters between
   // steps. Collective.
   void settle();

@@ -84,6 +84,7 @@ FetchedRows RowExchange::fetch(Parameter& table_VD, const Tensor& id_U) {
 }
 
 void RowExchange::give_back(const Parameter& table_VD, const Route& route, const Tensor& drow_UD) {
+  if (table_VD.frozen()) return;
   const std::int64_t d = table_VD.shape[1];
   Tensor drow_RD = ctx_.empty(DType::f32, {route.own_id_R.dim(0), d});
   Communicator& device = ranks_.device;

@@ -20,38 +20,56 @@ Tensor on_device(Context& ctx, const std::vector<T>& values) {
 
 }  // namespace
 
+std::vector<std::string> saved_tensors(const Parameter& parameter) {
+  std::vector<std::string> names = {parameter.name + "/weight"};
+  if (!parameter.frozen())
+    for (const char* moment : {"/m", "/v"}) names.push_back(parameter.name + moment);
+  return names;
+}
+
 ShardedAdamW::ShardedAdamW(Context& ctx, ParameterStore& store, const GradientExchange& exchange,
                            const AdamW& options, float decay)
     : options_(options) {
   for (const GradientExchange::Bucket& bucket : exchange.buckets()) {
-    const auto [own_begin, own_end] = bucket.own;
-    if (own_begin >= own_end) continue;
-    Piece piece{store.values().flat_range(own_begin, own_end),
-                store.gradients().flat_range(own_begin, own_end),
-                ctx.empty(DType::f32, {own_end - own_begin}, Tag::optimiser),
-                ctx.empty(DType::f32, {own_end - own_begin}, Tag::optimiser),
-                {}};
-    fill(ctx, piece.m, 0);
-    fill(ctx, piece.v, 0);
-    std::vector<float> decays;
-    std::vector<std::int64_t> ends;
+    const auto own = bucket.own;
+    if (own.begin >= own.end) continue;
+    if (!bucket.frozen) pieces_.push_back(make_piece(ctx, store, own, decay));
     for (const Parameter& p : store.parameters()) {
       // Rows that nobody reads, up to the extent, are zeros without gradients, and stay so.
-      const std::int64_t begin = std::max(own_begin, p.offset);
-      const std::int64_t end = std::min(own_end, p.offset + p.extent);
+      const std::int64_t begin = std::max(own.begin, p.offset);
+      const std::int64_t end = std::min(own.end, p.offset + p.shape.numel());
       if (begin >= end) continue;
-      decays.push_back(p.decay == Decay::yes ? decay : 0.0f);
-      ends.push_back(end - own_begin);
-      const std::int64_t last = std::min(end, p.offset + p.shape.numel());
-      if (begin < last)
-        segments_.push_back({&p, begin - p.offset, last - p.offset,
-                             piece.value.flat_range(begin - own_begin, last - own_begin),
-                             piece.m.flat_range(begin - own_begin, last - own_begin),
-                             piece.v.flat_range(begin - own_begin, last - own_begin)});
+      Segment segment{
+          &p, begin - p.offset, end - p.offset, store.values().flat_range(begin, end), {}, {}};
+      if (!bucket.frozen) {
+        segment.m = pieces_.back().m.flat_range(begin - own.begin, end - own.begin);
+        segment.v = pieces_.back().v.flat_range(begin - own.begin, end - own.begin);
+      }
+      segments_.push_back(std::move(segment));
     }
-    piece.decay = {on_device(ctx, decays), on_device(ctx, ends)};
-    pieces_.push_back(std::move(piece));
   }
+}
+
+ShardedAdamW::Piece ShardedAdamW::make_piece(Context& ctx, ParameterStore& store,
+                                             Communicator::Range own, float decay) {
+  Piece piece{store.values().flat_range(own.begin, own.end),
+              store.gradients().flat_range(own.begin, own.end),
+              ctx.empty(DType::f32, {own.end - own.begin}, Tag::optimiser),
+              ctx.empty(DType::f32, {own.end - own.begin}, Tag::optimiser),
+              {}};
+  fill(ctx, piece.m, 0);
+  fill(ctx, piece.v, 0);
+  std::vector<float> decays, rates;
+  std::vector<std::int64_t> ends;
+  for (const Parameter& p : store.parameters()) {
+    const std::int64_t end = std::min(own.end, p.offset + p.extent);
+    if (std::max(own.begin, p.offset) >= end) continue;
+    decays.push_back(p.decay == Decay::yes ? decay : 0.0f);
+    rates.push_back(p.rate);
+    ends.push_back(end - own.begin);
+  }
+  piece.parts = {on_device(ctx, decays), on_device(ctx, rates), on_device(ctx, ends)};
+  return piece;
 }
 
 void ShardedAdamW::add_squared_norm(Context& ctx, Tensor& sum_1) {
@@ -60,17 +78,16 @@ void ShardedAdamW::add_squared_norm(Context& ctx, Tensor& sum_1) {
 
 void ShardedAdamW::update(Context& ctx, const Tensor& scale_1, float rate, std::int64_t updates) {
   for (Piece& p : pieces_)
-    adamw(ctx, p.value, p.m, p.v, p.gradient, scale_1, options_, rate, p.decay, updates);
+    adamw(ctx, p.value, p.m, p.v, p.gradient, scale_1, options_, rate, p.parts, updates);
 }
 
 std::vector<TensorPiece> ShardedAdamW::pieces() {
   std::vector<TensorPiece> pieces;
   for (Segment& s : segments_) {
-    const std::int64_t total = s.parameter->shape.numel();
-    const std::string& name = s.parameter->name;
-    pieces.push_back({name + "/weight", s.begin, s.end, total, s.value});
-    pieces.push_back({name + "/m", s.begin, s.end, total, s.m});
-    pieces.push_back({name + "/v", s.begin, s.end, total, s.v});
+    const std::vector<std::string> names = saved_tensors(*s.parameter);
+    const Tensor tensors[] = {s.value, s.m, s.v};
+    for (std::size_t i = 0; i < names.size(); ++i)
+      pieces.push_back({names[i], s.begin, s.end, s.parameter->shape.numel(), tensors[i]});
   }
   return pieces;
 }

@@ -9,6 +9,10 @@
 
 namespace seqrank {
 
+// What a checkpoint holds of a parameter: its weights and, unless it is frozen, both moments.
+std::vector<std::string> saved_tensors(const Parameter& parameter);
+
+// Frozen parameters are not updated, have no moments, and add nothing to the norm.
 class ShardedAdamW {
  public:
   ShardedAdamW(Context& ctx, ParameterStore& store, const GradientExchange& exchange,
@@ -20,21 +24,22 @@ class ShardedAdamW {
   // this one; the training step counts those that scale_1 = 0 left out, too.
   void update(Context& ctx, const Tensor& scale_1, float rate, std::int64_t updates);
 
-  // Weights and both moments of this rank, as a checkpoint names them; views, not copies.
+  // Weights and both moments of this rank, as saved_tensors() names them; views, not copies.
   std::vector<TensorPiece> pieces();
 
  private:
   // This rank's of a bucket.
   struct Piece {
     Tensor value, gradient, m, v;
-    DecayParts decay;  // a part a parameter
+    UpdateParts parts;  // one a parameter
   };
   // The part of one parameter that lies in a piece; views.
   struct Segment {
     const Parameter* parameter;
     std::int64_t begin, end;  // of the flattened parameter
-    Tensor value, m, v;
+    Tensor value, m, v;       // frozen: without moments
   };
+  Piece make_piece(Context& ctx, ParameterStore& store, Communicator::Range own, float decay);
   std::vector<Piece> pieces_;
   std::vector<Segment> segments_;
   AdamW options_;

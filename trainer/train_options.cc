@@ -21,6 +21,11 @@ std::vector<OptionSpec> train_options() {
       {"train.final_share", OptionKind::real, "0.01", "of the peak, where the cosine ends", "0..1"},
       {"train.clip", OptionKind::real, "1", "largest gradient norm; 0: not clipped", "0.."},
       {"train.weight_decay", OptionKind::real, "0", "decoupled, not on biases", "0..100"},
+      {"train.freeze", OptionKind::text, "",
+       "parameters that keep their values: names or patterns (*, ?, [a-c]) between commas"},
+      {"train.rate_scale", OptionKind::text, "",
+       "factors of the learning rate by parameter, PATTERN:FACTOR between commas; of several that "
+       "fit one, the last counts"},
       {"train.beta1", OptionKind::real, "0.9", "of AdamW's first moment", "0..0.9999"},
       {"train.beta2", OptionKind::real, "0.999", "of AdamW's second moment", "0..0.99999"},
       {"train.precision", OptionKind::choice, "fp32",

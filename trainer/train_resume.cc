@@ -37,8 +37,8 @@ void TrainingRun::resume() {
   if (saved) {
     std::vector<TensorTotal> totals;
     for (const Parameter& p : parts_.parameters.parameters())
-      for (const char* part : {"/weight", "/m", "/v"})
-        totals.push_back({p.name + part, p.shape.numel()});
+      for (const std::string& tensor : saved_tensors(p))
+        totals.push_back({tensor, p.shape.numel()});
     std::vector<std::string> keys;
     for (const OptionSpec& spec : options_.specs())
       if (!free_to_change(spec.key) && !is_new_default(spec)) keys.push_back(spec.key);
@@ -47,7 +47,7 @@ void TrainingRun::resume() {
              "{}: its checkpoint is of another run; give another --run, or the same options: {}",
              options_.text("run"), difference_text(differences));
     load_pieces(ctx_, checkpoints_, saved->step, parts_.optimiser->pieces());
-    parts_.exchange->values_updated();
+    parts_.exchange->values_restored();
     if (parts_.step->scales_loss())
       parts_.step->set_loss_scale(
           {static_cast<float>(saved->loss_scale), static_cast<float>(saved->loss_scale_good)});

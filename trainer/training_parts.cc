@@ -5,6 +5,7 @@
 
 #include "trainer/build_model.h"
 #include "trainer/evaluate.h"
+#include "trainer/parameter_rules.h"
 
 namespace seqrank {
 namespace {
@@ -64,6 +65,7 @@ TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dat
               options.real("train.final_share")};
 
   const auto seed = static_cast<std::uint64_t>(options.integer("train.seed"));
+  apply_parameter_rules(options, parameters);
   parameters.allocate(ctx, seed, ranks.size());
   exchange = std::make_unique<GradientExchange>(
       ctx, parameters, ranks,

@@ -55,6 +55,6 @@ void remove_loss_scale(Context& ctx, Tensor& squared_norm_1, const Tensor& state
 void update_loss_scale(Context& ctx, Tensor& scale_1, Tensor& state_2, const Tensor& squared_norm_1,
                        const LossScale& options);
 void adamw(Context& ctx, Tensor& w, Tensor& m, Tensor& v, const Tensor& g, const Tensor& scale_1,
-           const AdamW& options, float rate, const DecayParts& decay, std::int64_t updates);
+           const AdamW& options, float rate, const UpdateParts& parts, std::int64_t updates);
 
 }  // namespace seqrank::cpu

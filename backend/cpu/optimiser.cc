@@ -43,7 +43,7 @@ void clip_scale(Context&, Tensor& scale_1, const Tensor& squared_norm_1, float c
 }
 
 void adamw(Context& ctx, Tensor& w_out, Tensor& m_out, Tensor& v_out, const Tensor& g_in,
-           const Tensor& scale_1, const AdamW& options, float rate, const DecayParts& decay,
+           const Tensor& scale_1, const AdamW& options, float rate, const UpdateParts& parts,
            std::int64_t updates) {
   const float factor = scale_1.data<float>()[0];
   if (factor == 0) return;
@@ -56,12 +56,15 @@ void adamw(Context& ctx, Tensor& w_out, Tensor& m_out, Tensor& v_out, const Tens
   const double steps = static_cast<double>(updates);
   const float step = static_cast<float>(rate / (1 - std::pow(double{beta1}, steps)));
   const float root = static_cast<float>(1 / std::sqrt(1 - std::pow(double{beta2}, steps)));
-  const float* decays = decay.decay_S.data<float>();
-  const auto ends = decay.end_S.span<std::int64_t>();
+  const float* decays = parts.decay_S.data<float>();
+  const float* rates = parts.rate_S.data<float>();
+  const auto ends = parts.end_S.span<std::int64_t>();
   parallel_for(ctx, w_out.numel(), kGrain, [=](std::int64_t begin, std::int64_t end) {
     auto part = std::ranges::upper_bound(ends, begin);
     for (std::int64_t from = begin; from < end; ++part) {
-      const float keep = static_cast<float>(1 - double{rate} * decays[part - ends.begin()]);
+      const auto s = part - ends.begin();
+      const float keep = static_cast<float>(1 - double{rate} * rates[s] * decays[s]);
+      const float own_step = step * rates[s];
       const std::int64_t to = std::min(end, *part);
 #pragma GCC ivdep
       for (std::int64_t i = from; i < to; ++i) {
@@ -70,7 +73,7 @@ void adamw(Context& ctx, Tensor& w_out, Tensor& m_out, Tensor& v_out, const Tens
         const float second = beta2 * v[i] + (1 - beta2) * (gradient * gradient);
         m[i] = first;
         v[i] = second;
-        w[i] = w[i] * keep - step * first / (std::sqrt(second) * root + epsilon);
+        w[i] = w[i] * keep - own_step * first / (std::sqrt(second) * root + epsilon);
       }
       from = to;
     }

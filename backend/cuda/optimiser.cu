@@ -58,8 +58,8 @@ __device__ int part_of(const std::int64_t* end_S, int parts, std::int64_t i) {
 
 __global__ void adamw_kernel(float* w, float* m, float* v, const float* g, const float* scale_1,
                              AdamW options, float rate, float step, float root,
-                             const float* decay_S, const std::int64_t* end_S, int parts,
-                             std::int64_t n) {
+                             const float* decay_S, const float* rate_S, const std::int64_t* end_S,
+                             int parts, std::int64_t n) {
   const FourElements at(n);
   const float scale = *scale_1;
   if (scale == 0 || !at.has(0)) return;
@@ -75,12 +75,14 @@ __global__ void adamw_kernel(float* w, float* m, float* v, const float* g, const
   for (int i = 0; i < kPerThread; ++i) {
     if (!at.has(i)) continue;
     while (end_S[part] <= at[i]) ++part;
-    const float keep = fmaf(-rate, decay_S[part], 1.f);
+    const float factor = rate_S[part];
+    const float keep = fmaf(-rate * factor, decay_S[part], 1.f);
     first[i] = options.beta1 * first[i] + (1 - options.beta1) * gradient[i];
     second[i] = options.beta2 * second[i] + (1 - options.beta2) * (gradient[i] * gradient[i]);
     m[at[i]] = first[i];
     v[at[i]] = second[i];
-    w[at[i]] = value[i] * keep - step * first[i] / (sqrtf(second[i]) * root + options.epsilon);
+    w[at[i]] =
+        value[i] * keep - step * factor * first[i] / (sqrtf(second[i]) * root + options.epsilon);
   }
 }
 
@@ -102,15 +104,15 @@ void clip_scale(Context& ctx, Tensor& scale_1, const Tensor& squared_norm_1, flo
 }
 
 void adamw(Context& ctx, Tensor& w, Tensor& m, Tensor& v, const Tensor& g, const Tensor& scale_1,
-           const AdamW& options, float rate, const DecayParts& decay, std::int64_t updates) {
+           const AdamW& options, float rate, const UpdateParts& parts, std::int64_t updates) {
   // m and v start as zeros; dividing by what they have seen of the average removes that bias.
   const double steps = static_cast<double>(updates);
   const auto step = static_cast<float>(rate / (1 - std::pow(double{options.beta1}, steps)));
   const auto root = static_cast<float>(1 / std::sqrt(1 - std::pow(double{options.beta2}, steps)));
   launch<adamw_kernel>(per_four_elements(w.numel()), stream_of(ctx), update<float>(w),
                        update<float>(m), update<float>(v), in<float>(g), in<float>(scale_1),
-                       options, rate, step, root, in<float>(decay.decay_S),
-                       in<std::int64_t>(decay.end_S), static_cast<int>(decay.end_S.numel()),
+                       options, rate, step, root, in<float>(parts.decay_S), in<float>(parts.rate_S),
+                       in<std::int64_t>(parts.end_S), static_cast<int>(parts.end_S.numel()),
                        w.numel());
 }
 

@@ -21,18 +21,19 @@ void clip_scale(Context& ctx, Tensor& scale_1, const Tensor& squared_norm_1, flo
 }
 
 void adamw(Context& ctx, Tensor& w, Tensor& m, Tensor& v, const Tensor& g, const Tensor& scale_1,
-           const AdamW& options, float rate, const DecayParts& decay, std::int64_t updates) {
+           const AdamW& options, float rate, const UpdateParts& parts, std::int64_t updates) {
   expect("adamw", "g", g, DType::f32, g.shape());
   expect("adamw", "w", w, DType::f32, g.shape());
   expect("adamw", "m", m, DType::f32, g.shape());
   expect("adamw", "v", v, DType::f32, g.shape());
   expect("adamw", "scale_1", scale_1, DType::f32, {1});
-  const std::int64_t parts = decay.end_S.numel();
-  expect("adamw", "end_S", decay.end_S, DType::i64, {parts});
-  expect("adamw", "decay_S", decay.decay_S, DType::f32, {parts});
-  SR_ASSERT(parts >= 1, "adamw: no part says how its elements decay");
+  const std::int64_t count = parts.end_S.numel();
+  expect("adamw", "end_S", parts.end_S, DType::i64, {count});
+  expect("adamw", "decay_S", parts.decay_S, DType::f32, {count});
+  expect("adamw", "rate_S", parts.rate_S, DType::f32, {count});
+  SR_ASSERT(count >= 1, "adamw: no part says how its elements are updated");
   SR_ASSERT(updates >= 1, "adamw: updates {} must count this one", updates);
-  SR_DISPATCH(ctx, adamw, w, m, v, g, scale_1, options, rate, decay, updates);
+  SR_DISPATCH(ctx, adamw, w, m, v, g, scale_1, options, rate, parts, updates);
 }
 
 }  // namespace seqrank

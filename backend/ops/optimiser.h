@@ -20,16 +20,17 @@ void add_squared_norm(Context& ctx, Tensor& sum_1, const Tensor& x);
 // not finite, which makes adamw() leave everything as it is.
 void clip_scale(Context& ctx, Tensor& scale_1, const Tensor& squared_norm_1, float clip);
 
-// Weight decay, decoupled: decay_S[s] (f32) of the elements from end_S[s - 1], or the first, up to
-// end_S[s] (i64). end_S does not fall; its last is the number of elements. So parameters of both
-// kinds lie in one piece that a GPU updates at once.
-struct DecayParts {
-  Tensor decay_S, end_S;
+// Of the elements from end_S[s - 1], or the first, up to end_S[s] (i64): decay_S[s] (f32), their
+// weight decay, decoupled, and rate_S[s] (f32), by which their learning rate is multiplied. end_S
+// does not fall; its last is the number of elements. So parameters of several kinds lie in one
+// piece that a GPU updates at once.
+struct UpdateParts {
+  Tensor decay_S, rate_S, end_S;
 };
 
 // w, m, v (same shape as g) are updated with the gradient g * scale_1; where scale_1 = 0, nothing
 // is written. rate: learning rate; updates >= 1 counts this update.
 void adamw(Context& ctx, Tensor& w, Tensor& m, Tensor& v, const Tensor& g, const Tensor& scale_1,
-           const AdamW& options, float rate, const DecayParts& decay, std::int64_t updates);
+           const AdamW& options, float rate, const UpdateParts& parts, std::int64_t updates);
 
 }  // namespace seqrank

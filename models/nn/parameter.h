@@ -37,6 +37,7 @@ struct Parameter {
   Initialiser initialiser;
   Decay decay = Decay::yes;
   Access access = Access::whole;
+  float rate = 1;           // multiplies the learning rate; 0: frozen, its values stay as they are
   int index = 0;            // in order of declaration
   std::int64_t offset = 0;  // of its first element in the flat block
   std::int64_t extent = 0;  // elements of the flat block that it takes; see allocate()
@@ -46,6 +47,7 @@ struct Parameter {
   Tensor value() const;
   // What is here now, newest or not.
   const Tensor& local_value() const { return value_; }
+  bool frozen() const { return rate == 0; }
 
  private:
   friend class ParameterStore;

@@ -109,6 +109,27 @@ class Train : public testing::Test {
     return all;
   }
 
+  // The weights alone, by name of the parameter.
+  std::map<std::string, std::vector<float>> weights(const std::string& name, std::int64_t step,
+                                                    const Settings& settings) {
+    const auto comm = make_null_communicator();
+    CheckpointStore store(temp_.path() + "/" + name + "/checkpoints", *comm);
+    Context ctx(Device::cpu, 1);
+    ParameterStore parameters;
+    const Options given = options(name, settings);
+    const std::int64_t items = Dataset::open(given.text("data")).items();
+    find_model("attention_rnn").make({given, items, parameters});
+    std::map<std::string, std::vector<float>> result;
+    for (const Parameter& p : parameters.parameters()) {
+      const std::int64_t n = p.shape.numel();
+      std::vector<TensorPiece> piece = {{p.name + "/weight", 0, n, n, ctx.empty(DType::f32, {n})}};
+      store.load(step, piece);
+      const auto values = piece[0].data.span<float>();
+      result[p.name].assign(values.begin(), values.end());
+    }
+    return result;
+  }
+
   Scratch temp_;
   std::string data_ = temp_.path() + "/synth.h5";
 };

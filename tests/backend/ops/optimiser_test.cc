@@ -12,17 +12,20 @@ namespace {
 
 constexpr float kRate = 0.01f;
 
-// Parts of n elements, an empty one and one of a single element among them, and how they decay.
+// Parts of n elements, an empty one and one of a single element among them; how they decay and what
+// multiplies their rate.
 std::vector<double> part_ends(std::int64_t n) {
   const auto end = static_cast<double>(n);
   return {std::floor(end / 3), std::floor(end / 3), std::floor(end / 2),
           std::min(std::floor(end / 2) + 1, end), end};
 }
 const std::vector<double> kDecays = {0.125, 9, 0, 0.25, 0.5};
+const std::vector<double> kRates = {1, 7, 0.5, 2, 0.125};
 
-double decay_of(std::int64_t element, std::int64_t n) {
+std::size_t part_of(std::int64_t element, std::int64_t n) {
   const std::vector<double> ends = part_ends(n);
-  return kDecays[std::ranges::upper_bound(ends, static_cast<double>(element)) - ends.begin()];
+  return static_cast<std::size_t>(std::ranges::upper_bound(ends, static_cast<double>(element)) -
+                                  ends.begin());
 }
 
 // One update written as in the paper (algorithm 2), with the schedule's factor at one.
@@ -34,10 +37,11 @@ void reference(Values& v, std::int64_t n, double factor, std::int64_t updates) {
     const double m = b1 * v["m0"][i] + (1 - b1) * g;
     const double s = b2 * v["v0"][i] + (1 - b2) * g * g;
     const double m_hat = m / (1 - std::pow(b1, updates)), v_hat = s / (1 - std::pow(b2, updates));
-    const double w = v["w0"][i];
+    const double w = v["w0"][i], decay = kDecays[part_of(i, n)],
+                 rate = kRate * kRates[part_of(i, n)];
     v["m"][i] = m;
     v["v"][i] = s;
-    v["w"][i] = w - double{kRate} * (m_hat / (std::sqrt(v_hat) + o.epsilon) + decay_of(i, n) * w);
+    v["w"][i] = w - rate * (m_hat / (std::sqrt(v_hat) + o.epsilon) + decay * w);
   }
 }
 
@@ -46,6 +50,7 @@ void check_adamw(Device device, std::int64_t n, std::int64_t updates, double fac
   c.constant("g", {n}).constant("w0", {n}).constant("m0", {n}, -0.1, 0.1);
   c.constant("v0", {n}, 0, 0.01).constant_values("scale", {1}, DType::f32, {factor});
   c.constant_values("decay", {5}, DType::f32, kDecays);
+  c.constant_values("rates", {5}, DType::f32, kRates);
   c.constant_values("end", {5}, DType::i64, part_ends(n));
   c.output("w", {n}).output("m", {n}).output("v", {n});
   c.reference([=](Values& v) {
@@ -58,8 +63,8 @@ void check_adamw(Device device, std::int64_t n, std::int64_t updates, double fac
     t["w"] = t["w0"];
     t["m"] = t["m0"];
     t["v"] = t["v0"];
-    adamw(ctx, t["w"], t["m"], t["v"], t["g"], t["scale"], AdamW{}, kRate, {t["decay"], t["end"]},
-          updates);
+    adamw(ctx, t["w"], t["m"], t["v"], t["g"], t["scale"], AdamW{}, kRate,
+          {t["decay"], t["rates"], t["end"]}, updates);
   });
   c.check();
 }
@@ -76,13 +81,15 @@ SEQRANK_OP_TEST(AdamW, WritesNothingWhereTheScaleIsZero) {
   Tensor w = ctx.empty(DType::f32, {3}), m = ctx.empty(DType::f32, {3});
   Tensor v = ctx.empty(DType::f32, {3}), g = ctx.empty(DType::f32, {3});
   Tensor scale = ctx.empty(DType::f32, {1});
-  Tensor decay = ctx.empty(DType::f32, {1}), end = ctx.empty(DType::i64, {1});
+  Tensor decay = ctx.empty(DType::f32, {1}), rates = ctx.empty(DType::f32, {1});
+  Tensor end = ctx.empty(DType::i64, {1});
   for (Tensor* x : {&w, &m, &v}) set_values(ctx, *x, {1, 2, 3});
   set_values(ctx, g, {1, NAN, INFINITY});
   set_values(ctx, scale, {0});
   set_values(ctx, decay, {0.1});
+  set_values(ctx, rates, {1});
   set_values(ctx, end, {3});
-  adamw(ctx, w, m, v, g, scale, AdamW{}, kRate, {decay, end}, 1);
+  adamw(ctx, w, m, v, g, scale, AdamW{}, kRate, {decay, rates, end}, 1);
   for (const Tensor* x : {&w, &m, &v})
     EXPECT_EQ(get_values(ctx, *x), (std::vector<double>{1, 2, 3}));
 }
