@@ -127,7 +127,7 @@ std::string ColumnNames::list() const {
   return text;
 }
 
-std::size_t ColumnNames::find(const std::string& name, std::string_view option) const {
+std::optional<std::size_t> ColumnNames::find_if_there(const std::string& name) const {
   for (std::size_t i = 0; i < names_.size(); ++i)
     if (names_[i] == name) return i;
   for (std::size_t i = 0; i < names_.size(); ++i)
@@ -137,6 +137,11 @@ std::size_t ColumnNames::find(const std::string& name, std::string_view option) 
   if (error == std::errc() && end == name.data() + name.size() && number >= 1 &&
       number <= names_.size())
     return number - 1;
+  return std::nullopt;
+}
+
+std::size_t ColumnNames::find(const std::string& name, std::string_view option) const {
+  if (const auto found = find_if_there(name)) return *found;
   const auto nearest = std::min_element(
       names_.begin(), names_.end(), [&name](const std::string& a, const std::string& b) {
         return edit_distance(lower(name), lower(without_type(a).substr(0, 60))) <

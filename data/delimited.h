@@ -40,6 +40,8 @@ class ColumnNames {
   // By name, with or without the type suffix, or by number from 1. Throws Error(data) that lists
   // the columns there are; `option` is what to give instead.
   std::size_t find(const std::string& name, std::string_view option) const;
+  // The same; nothing where there is no such column.
+  std::optional<std::size_t> find_if_there(const std::string& name) const;
   // The first of the candidates that there is, whatever its case.
   std::optional<std::size_t> guess(std::span<const std::string_view> candidates) const;
   std::string list() const;

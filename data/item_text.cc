@@ -8,7 +8,8 @@
 #include <utility>
 
 #include "backend/check.h"
-#include "data/event_reader.h"
+#include "data/column_reader.h"
+#include "data/key_merge.h"
 #include "data/record.h"
 
 namespace seqrank {
@@ -21,33 +22,6 @@ constexpr std::array<std::string_view, 10> kTitleItemNames = {
     "movie_id", "movieid", "parent_asin", "article_id", "video_id"};
 constexpr std::array<std::string_view, 6> kTitleNames = {"title", "movie_title",   "item_title",
                                                          "name",  "product_title", "item_name"};
-
-// The titles in step with items that come in the order of keys.
-class TitleMerge {
- public:
-  explicit TitleMerge(ExternalSort& titles) : titles_(titles) { advance(); }
-
-  // The title of this key (as put_key wrote it), the first one given; nothing: it has none. Keys
-  // must rise from call to call; further titles of a key are passed over by the next call.
-  const std::string* find(std::string_view key) {
-    while (more_ && key_ < key) advance();
-    return more_ && key_ == key ? &title_ : nullptr;
-  }
-
- private:
-  void advance() {
-    std::string_view record;
-    more_ = titles_.next(record);
-    if (!more_) return;
-    key_ = take_key(record);
-    take_number(record, 6);
-    title_ = record;
-  }
-
-  ExternalSort& titles_;
-  std::string key_, title_;
-  bool more_ = false;
-};
 
 // The texts of (id, text) records in rising id.
 void write_in_order(ExternalSort& sort, const std::function<void(const std::string&)>& write) {
@@ -127,8 +101,8 @@ void write_item_text(const TempFile& keys, const std::vector<std::uint32_t>& id_
   const SortMemory share{memory / 4, memory / 8};
   ExternalSort key_sort(folder, share);
   ExternalSort title_sort(folder, share);
-  std::unique_ptr<TitleMerge> merge;
-  if (titles) merge = std::make_unique<TitleMerge>(*titles);
+  std::unique_ptr<KeyMerge> merge;
+  if (titles) merge = std::make_unique<KeyMerge>(*titles);
   TempReader reader(keys, kBuffer);
   std::string record;
   std::string_view key;

@@ -1,16 +1,27 @@
 // Delimited text -> data set, in fixed memory whatever the input: keys are numbered by external
 // sorting and merging, never by a table of keys. Only a 4-byte counter per distinct item is held on
 // top. The result depends on the events, not on the order of the lines (but for ties in time).
-// Does not split into training and test: that is the loader's part.
+// Splits only as the input says; without that, splitting is the loader's part.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace seqrank {
+
+// A text file of features: a key, and columns by name ("genre", "year:number"); of a list of values
+// ("Drama|Crime") the first counts.
+struct FeatureFile {
+  std::string path;  // empty: none
+  std::string key_column;
+  std::vector<std::string> features;
+  std::vector<std::string> columns;  // names where the file has no header
+  std::string separator;
+};
 
 // Column names may come with or without RecBole's type suffix ("user_id:token"), or as numbers
 // from 1. An empty name is guessed from common names; PrepareReport says what was taken.
@@ -29,6 +40,35 @@ struct PrepareOptions {
   std::string titles_title_column;
   std::vector<std::string> titles_columns;  // names where the titles file has no header
   std::string titles_separator;
+
+  // What else is kept of events; empty: nothing.
+  std::string action_column;
+  std::string domain_column;
+  std::string label_column;                 // 0 and 1, or numbers:
+  std::optional<double> positive;           // the label is 1 from this number on
+  std::vector<std::string> event_features;  // as FeatureFile::features
+  FeatureFile user_features, item_features;
+  std::int64_t min_count = 1;  // values of features that are seen less often count as unknown
+
+  // A sequence ends before a pause longer than this; its events' user may have several.
+  std::int64_t session_gap = 0;  // seconds; 0: a user's events are one sequence
+
+  // Inputs (or the test file) with this column are rows of a history and what follows it: each is a
+  // sequence, of the items in this column, separated by commas or spaces, and then the target. Only
+  // the targets of rows that are not for training are to be predicted. The user may be missing.
+  std::string history_column;
+  std::string history_labels_column;  // of labels, in step with the items
+  std::string target_column;          // guessed if empty
+
+  // Splits; at most one of the three. What begins with one of the texts is of that split (the first
+  // that fits); in a column or a key that begins with none of them is a bad line.
+  std::string test_input;        // a file whose sequences are the test split
+  std::string split_column;      // by its text
+  bool split_by_prefix = false;  // by the key of the user
+  std::vector<std::string> training_names = {"train"};
+  std::vector<std::string> validation_names = {"valid", "eval", "dev"};
+  std::vector<std::string> test_names = {"test"};
+  double validation_share = 0;  // of the training sequences, those with the last keys
 
   // Filters, in this order: the latest max_length events of a user; then, until nothing changes,
   // items with fewer than core_item events and users with fewer than core_user go.
@@ -57,8 +97,13 @@ struct PrepareReport {
   std::int64_t users = 0;  // as written, as all that follow
   std::int64_t items = 0;
   std::int64_t events = 0;
+  std::int64_t training = 0, validation = 0, test = 0;  // sequences; all 0: not split
+  std::int64_t items_untrained = 0;                     // items that no training sequence has
+  std::int64_t users_without_features = 0;
+  std::int64_t items_without_features = 0;
   std::int64_t titles = 0;          // items with a title
   std::int64_t bad_titles = 0;      // lines of the titles file that could not be used
+  std::int64_t bad_features = 0;    // likewise, of the files of features
   double tie_rate = 0;              // events at the same second as the one before them, per event
   std::int64_t events_too_old = 0;  // dropped: beyond max_length
   std::int64_t events_rare_item = 0;
@@ -80,7 +125,8 @@ struct PrepareProgress {
 };
 
 // Equal times of one user: the order of the lines decides. Item ids: by falling number of events,
-// then by key. Sequences: by key of the user. Keys are ordered by length, then by bytes, so plain
+// then by key. Sequences: by key of the user, then by split, then in the order of rows or of time.
+// Keys are ordered by length, then by bytes, so plain
 // numbers come in numeric order. Text that is not UTF-8 is read as Latin-1.
 // Bad lines (number of columns, empty or overlong key, time, NUL byte, unclosed quote) are counted;
 // blank ones are ignored. On any error nothing is left under the output's name.

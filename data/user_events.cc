@@ -1,5 +1,5 @@
-// Per user: the count (i64), the items (u32 each), the times (i64 each); keys in a file of their
-// own, so that they can be read alone.
+// Per user: the count (i64), the items (u32 each), the times (i64 each), the words (u32 each); keys
+// in a file of their own, so that they can be read alone.
 #include "data/user_events.h"
 
 #include <algorithm>
@@ -25,14 +25,17 @@ void take_array(TempReader& reader, std::vector<T>& out, std::size_t count) {
 }  // namespace
 
 void UserEvents::add(std::string_view key, std::span<const std::uint32_t> items,
-                     std::span<const std::int64_t> times) {
+                     std::span<const std::int64_t> times, std::span<const std::uint32_t> words) {
   SR_ASSERT(times.size() == (times_ == Times::kept ? items.size() : 0), "{} times of {} events",
             times.size(), items.size());
+  SR_ASSERT(words.size() == words_ * items.size(), "{} words of {} events", words.size(),
+            items.size());
   keys_.append_record(key);
   const auto count = static_cast<std::int64_t>(items.size());
   events_.append(&count, sizeof(count));
   events_.append(items.data(), items.size_bytes());
   events_.append(times.data(), times.size_bytes());
+  events_.append(words.data(), words.size_bytes());
   ++users_;
   total_ += count;
 }
@@ -52,6 +55,7 @@ bool UserEventsReader::next() {
   const auto size = static_cast<std::size_t>(count);
   take_array(events_, items_, size);
   take_array(events_, times_, store_.times_ == UserEvents::Times::kept ? size : 0);
+  take_array(events_, words_, size * store_.words_);
   return true;
 }
 

@@ -8,78 +8,15 @@
 #include "backend/check.h"
 #include "data/prepare.h"
 #include "launch/command.h"
-#include "launch/list.h"
 #include "launch/memory_size.h"
 #include "launch/output.h"
+#include "launch/prepare_options.h"
 #include "launch/progress.h"
 #include "launch/report.h"
 #include "launch/table.h"
 
 namespace seqrank {
 namespace {
-
-std::vector<OptionSpec> options() {
-  return {
-      {"input", OptionKind::text, "",
-       "delimited text, .gz and .zst too; several with commas between; - is standard input"},
-      {"output", OptionKind::text, "", "the data set to write (.h5)"},
-      {"user", OptionKind::text, "", "column of the user (default: guessed from its name)"},
-      {"item", OptionKind::text, "", "column of the item (default: guessed)"},
-      {"time", OptionKind::text, "",
-       "column of the time, seconds since 1970 or ISO 8601 (default: guessed); none: the order of "
-       "the lines is the order of time"},
-      {"no-header", OptionKind::flag, "no", "the first line is data already"},
-      {"columns", OptionKind::text, "", "names of the columns where there is no header: user,item"},
-      {"separator", OptionKind::text, "", "between columns; tab for a tab (default: guessed)"},
-      {"titles", OptionKind::text, "", "text file of item keys and titles"},
-      {"titles-item", OptionKind::text, "", "its column of the item (default: guessed)"},
-      {"titles-title", OptionKind::text, "", "its column of the title (default: guessed)"},
-      {"titles-columns", OptionKind::text, "", "names of its columns where it has no header"},
-      {"titles-separator", OptionKind::text, "", "between its columns (default: guessed)"},
-      {"max-length", OptionKind::integer, "0", "keep a user's latest events only; 0: all", "0.."},
-      {"core-user", OptionKind::integer, "1",
-       "drop users with fewer events (of those left by --max-length and --core-item)", "1.."},
-      {"core-item", OptionKind::integer, "1",
-       "drop items with fewer events; both again until nothing changes", "1.."},
-      {"bad-lines", OptionKind::real, "0.001", "stop above this share of unreadable lines", "0..1"},
-      {"memory", OptionKind::text, "1G", "memory to use, all in all: 256M, 4G"},
-      {"temp", OptionKind::text, "", "folder for temporary files (default: that of the output)"},
-      json_option(),
-  };
-}
-
-std::string separator_of(const std::string& text) {
-  return text == "tab" || text == "\\t" ? "\t" : text;
-}
-
-PrepareOptions prepare_options(const Options& given) {
-  SR_CHECK(given.has("input"), ErrorKind::usage,
-           "--input is missing: the text to read, for example --input=ratings.csv");
-  SR_CHECK(given.has("output"), ErrorKind::usage,
-           "--output is missing: the data set to write, for example --output=ratings.h5");
-  PrepareOptions options;
-  options.inputs = split_list("input", given.text("input"));
-  options.output = given.text("output");
-  options.user_column = given.text("user");
-  options.item_column = given.text("item");
-  options.time_column = given.text("time");
-  options.has_header = !given.flag("no-header");
-  options.columns = split_list("columns", given.text("columns"));
-  options.separator = separator_of(given.text("separator"));
-  options.titles = given.text("titles");
-  options.titles_item_column = given.text("titles-item");
-  options.titles_title_column = given.text("titles-title");
-  options.titles_columns = split_list("titles-columns", given.text("titles-columns"));
-  options.titles_separator = separator_of(given.text("titles-separator"));
-  options.max_length = given.integer("max-length");
-  options.core_user = given.integer("core-user");
-  options.core_item = given.integer("core-item");
-  options.bad_line_limit = given.real("bad-lines");
-  const std::int64_t memory = parse_memory_size("memory", given.text("memory"));
-  options.memory_bytes = static_cast<std::size_t>(memory);
-  options.temp_folder = given.text("temp");
-  return options;
-}
 
 // The library's stages as one bar after another. It tells of steps on the way, not of ends: a stage
 // is done when the next begins, or anew with another input, and the last when prepare() returns.
@@ -121,7 +58,7 @@ void print_report(const PrepareReport& r, const std::string& output) {
   }
   std::vector<std::vector<std::string>> rows = {
       {"lines", with_commas(r.lines)},
-      {"users", with_commas(r.users)},
+      {"sequences", with_commas(r.users)},
       {"items", with_commas(r.items)},
       {"events", with_commas(r.events)},
       {"titles", with_commas(r.titles)},
@@ -130,6 +67,15 @@ void print_report(const PrepareReport& r, const std::string& output) {
       {"seconds", fmt::format("{:.1f}", r.seconds)},
       {"temporary files", memory_words(r.temp_bytes)},
       {"item counters", memory_words(r.counter_bytes)}};
+  const auto add = [&](const char* what, std::int64_t count) {
+    if (count > 0) rows.push_back({what, with_commas(count)});
+  };
+  add("training sequences", r.training);
+  add("validation sequences", r.validation);
+  add("test sequences", r.test);
+  add("items not in training", r.items_untrained);
+  add("users without features", r.users_without_features);
+  add("items without features", r.items_without_features);
   const auto add_dropped = [&](const char* what, std::int64_t count) {
     if (count > 0) rows.push_back({std::string("dropped: ") + what, with_commas(count)});
   };
@@ -139,6 +85,7 @@ void print_report(const PrepareReport& r, const std::string& output) {
   add_dropped("users", r.users_dropped);
   add_dropped("items", r.items_dropped);
   add_dropped("lines of the titles file", r.bad_titles);
+  add_dropped("lines of files of features", r.bad_features);
   print_out(format_table({output, ""}, rows));
 }
 
@@ -155,6 +102,12 @@ std::string report_json(const PrepareReport& r, const std::string& output) {
                                        {"items", r.items},
                                        {"events", r.events},
                                        {"titles", r.titles},
+                                       {"training", r.training},
+                                       {"validation", r.validation},
+                                       {"test", r.test},
+                                       {"items_untrained", r.items_untrained},
+                                       {"users_without_features", r.users_without_features},
+                                       {"items_without_features", r.items_without_features},
                                        {"tie_rate", r.tie_rate},
                                        {"events_too_old", r.events_too_old},
                                        {"events_rare_item", r.events_rare_item},
@@ -203,7 +156,7 @@ Command prepare_command() {
       "seqrank prepare --input=ratings.csv.gz --user=user_id --item=item_id --time=timestamp "
       "--titles=movies.csv --output=ml.h5",
       "seqrank prepare --input=ml-1m.txt --no-header --columns=user,item --output=ml-1m.h5"};
-  command.options = options();
+  command.options = prepare_option_specs();
   command.dry_run = dry_run;
   command.run = run;
   return command;
