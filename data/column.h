@@ -21,6 +21,11 @@ class NumberColumn {
  public:
   NumberColumn() = default;
   NumberColumn(const File& file, const hdf5::FileId& hdf5_file, const std::string& name);
+  // A column that was never in a file.
+  NumberColumn(std::string name, std::vector<T> values)
+      : name_(std::move(name)),
+        rows_(static_cast<std::int64_t>(values.size())),
+        values_(std::move(values)) {}
   const std::string& name() const { return name_; }
   std::int64_t rows() const { return rows_; }
   // Rows [begin, begin + out.size()), which must exist.

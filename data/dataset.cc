@@ -24,6 +24,7 @@
 namespace seqrank {
 
 struct Dataset::Impl {
+  const Dataset* catalogue = nullptr;  // of histories: where the items are
   File file;
   std::vector<std::int64_t> offsets;
   NumberColumn<std::int32_t> item_column;
@@ -167,8 +168,39 @@ Dataset Dataset::open(const std::string& path) {
   return Dataset(std::move(impl));
 }
 
+Dataset Dataset::of_histories(const Dataset& catalogue, std::span<const History> histories) {
+  auto impl = std::make_unique<Impl>();
+  Impl& d = *impl;
+  d.catalogue = &catalogue;
+  d.items = catalogue.items();
+  d.offsets = {0};
+  std::vector<std::int32_t> items;
+  std::vector<std::int64_t> times;
+  for (std::size_t h = 0; h < histories.size(); ++h) {
+    const auto& [item, time] = histories[h];
+    const auto wrong = std::ranges::find_if(
+        item, [&](std::int32_t id) { return id < 0 || id >= catalogue.items(); });
+    SR_CHECK(wrong == item.end(), ErrorKind::data,
+             "history {}: event {}: item {}; there are items 0 to {}", h, wrong - item.begin(),
+             *wrong, catalogue.items() - 1);
+    SR_CHECK(time.empty() || time.size() == item.size(), ErrorKind::data,
+             "history {}: has {} times of {} events", h, time.size(), item.size());
+    const auto falls = std::ranges::is_sorted_until(time);
+    SR_CHECK(falls == time.end(), ErrorKind::data,
+             "history {}: event {}: time {} is before that of the event before it", h,
+             falls - time.begin(), *falls);
+    items.insert(items.end(), item.begin(), item.end());
+    times.insert(times.end(), time.begin(), time.end());
+    d.offsets.push_back(static_cast<std::int64_t>(items.size()));
+  }
+  if (times.size() == items.size()) d.time_column.emplace("/event/time", std::move(times));
+  d.item_column = NumberColumn<std::int32_t>("/event/item", std::move(items));
+  for (const FeatureOf of : {FeatureOf::event, FeatureOf::user}) d.features[of];
+  return Dataset(std::move(impl));
+}
+
 const std::string& Dataset::path() const {
-  return impl_->file.path();
+  return impl_->catalogue ? impl_->catalogue->path() : impl_->file.path();
 }
 std::int64_t Dataset::sequences() const {
   return static_cast<std::int64_t>(impl_->offsets.size()) - 1;
@@ -183,6 +215,7 @@ const std::string& Dataset::fingerprint() const {
   return impl_->fingerprint;
 }
 std::string Dataset::item_fingerprint() const {
+  if (impl_->catalogue) return impl_->catalogue->item_fingerprint();
   if (!impl_->item_keys) return "none";
   std::string keys;
   for (std::int64_t item = 0; item < items(); ++item) {
@@ -235,34 +268,40 @@ void Dataset::read_labels(std::int64_t begin, std::span<std::uint8_t> out) const
   impl_->label_column->read(impl_->file, begin, out);
 }
 
+// Who has the features: of items, the catalogue.
+const Dataset::Impl& Dataset::holder(FeatureOf of) const {
+  return impl_->catalogue && of == FeatureOf::item ? impl_->catalogue->holder(of) : *impl_;
+}
 const std::vector<Feature>& Dataset::features(FeatureOf of) const {
-  return impl_->features.at(of).list();
+  return holder(of).features.at(of).list();
 }
 void Dataset::read_feature(FeatureOf of, const std::string& name, std::int64_t begin,
                            std::span<std::int32_t> out) const {
-  impl_->features.at(of).read(impl_->file, name, begin, out);
+  holder(of).features.at(of).read(holder(of).file, name, begin, out);
 }
 void Dataset::read_feature(FeatureOf of, const std::string& name, std::int64_t begin,
                            std::span<float> out) const {
-  impl_->features.at(of).read(impl_->file, name, begin, out);
+  holder(of).features.at(of).read(holder(of).file, name, begin, out);
 }
 void Dataset::gather_feature(FeatureOf of, const std::string& name,
                              std::span<const std::int32_t> rows,
                              std::span<std::int32_t> out) const {
-  impl_->features.at(of).gather(impl_->file, name, rows, out);
+  holder(of).features.at(of).gather(holder(of).file, name, rows, out);
 }
 void Dataset::gather_feature(FeatureOf of, const std::string& name,
                              std::span<const std::int32_t> rows, std::span<float> out) const {
-  impl_->features.at(of).gather(impl_->file, name, rows, out);
+  holder(of).features.at(of).gather(holder(of).file, name, rows, out);
 }
 std::string Dataset::feature_value(FeatureOf of, const std::string& name, std::int64_t id) const {
-  return impl_->features.at(of).value(impl_->file, name, id);
+  return holder(of).features.at(of).value(holder(of).file, name, id);
 }
 
 std::string Dataset::item_key(std::int64_t item) const {
+  if (impl_->catalogue) return impl_->catalogue->item_key(item);
   return impl_->item_keys ? impl_->item_keys->at(impl_->file, item) : fmt::to_string(item);
 }
 std::string Dataset::item_title(std::int64_t item) const {
+  if (impl_->catalogue) return impl_->catalogue->item_title(item);
   return impl_->item_titles ? impl_->item_titles->at(impl_->file, item) : item_key(item);
 }
 std::string Dataset::user_key(std::int64_t sequence) const {
@@ -272,6 +311,7 @@ std::optional<std::int64_t> Dataset::find_user(const std::string& key) const {
   return impl_->user_keys ? impl_->user_keys->find(impl_->file, key) : parse_id(key, sequences());
 }
 std::optional<std::int64_t> Dataset::find_item(const std::string& key) const {
+  if (impl_->catalogue) return impl_->catalogue->find_item(key);
   return impl_->item_keys ? impl_->item_keys->find(impl_->file, key) : parse_id(key, items());
 }
 const std::map<std::string, double>& Dataset::attributes() const {

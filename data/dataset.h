@@ -19,11 +19,21 @@ inline constexpr int kSchemaVersion = 1;
 
 enum class Split { train, validation, test };
 
+// What somebody did who is not in a data set.
+struct History {
+  std::vector<std::int32_t> items;
+  std::vector<std::int64_t> times;  // seconds, never falling; empty: not known
+};
+
 class Dataset {
  public:
   // Throws Error(data) naming file, data set, row, value and rule. Checks every value of
   // /sequence/offset, /event/item and /event/time, in bounded memory.
   static Dataset open(const std::string& path);
+  // Histories as a data set in memory, a sequence each, with the items, keys, titles and features
+  // of items of another one, which must outlive it. Times are there where all histories have them.
+  // Throws Error(data) naming the history, event and rule.
+  static Dataset of_histories(const Dataset& catalogue, std::span<const History> histories);
   Dataset(Dataset&&) noexcept;
   Dataset& operator=(Dataset&&) noexcept;
   ~Dataset();
@@ -78,6 +88,7 @@ class Dataset {
  private:
   struct Impl;
   explicit Dataset(std::unique_ptr<Impl> impl);
+  const Impl& holder(FeatureOf of) const;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "backend/check.h"
@@ -12,6 +13,7 @@
 #include "launch/output.h"
 #include "launch/rank_device.h"
 #include "launch/ranks.h"
+#include "launch/recommend_stream.h"
 #include "launch/recommendation_file.h"
 #include "launch/report.h"
 #include "launch/table.h"
@@ -28,6 +30,9 @@ std::vector<OptionSpec> options() {
   std::vector<OptionSpec> specs = use_model_options();
   specs.push_back({"users", OptionKind::text, "",
                    "keys of people in the data set: 17,42; or all; or @FILE, a key a line"});
+  specs.push_back({"stdin", OptionKind::flag, "no",
+                   "instead of --users: histories on standard input, JSON a line; see "
+                   "launch/recommend_stream.h"});
   specs.push_back({"k", OptionKind::integer, "10", "items a person", "1..1000"});
   specs.push_back({"candidates", OptionKind::text, "",
                    "file of the items that may be recommended, a key a line; none: all items"});
@@ -80,8 +85,10 @@ std::vector<std::string> lines_of(const std::string& option, const std::string& 
 }
 
 std::vector<std::string> users_of(const Options& given, const Dataset& dataset) {
-  SR_CHECK(given.has("users"), ErrorKind::usage,
-           "--users is missing: keys of people in the data set, for example --users=17,42");
+  SR_CHECK(given.has("users") != given.flag("stdin"), ErrorKind::usage,
+           "give either --users, keys of people in the data set, for example --users=17,42, or "
+           "--stdin");
+  if (given.flag("stdin")) return {};
   const std::string& text = given.text("users");
   if (text.starts_with("@")) return lines_of("users", text.substr(1));
   if (text != "all") return split_list("users", text);
@@ -108,6 +115,7 @@ void dry_run(const Options& given) {
   const std::vector<std::string> users = users_of(given, dataset);
   for (const std::string& user : users) sequence_of(dataset, user);
   if (given.has("candidates")) candidates_of(given, dataset);
+  if (given.flag("stdin")) return print_out("would answer histories on standard input\n");
   print_out(fmt::format("would recommend {} items to each of {} people with {}\n",
                         given.integer("k"), users.size(), chosen_model(given)));
 }
@@ -125,6 +133,18 @@ RecommendOptions recommend_options(const Options& given, const Dataset& dataset,
   return options;
 }
 
+void show_stream(const Options& given, const StreamAnswers& done) {
+  const double median = latency_ms(done, 0.5), most = latency_ms(done, 0.99);
+  warn(fmt::format("{} answers, {} of them errors; median {:.2f} ms, 99th percentile {:.2f} ms",
+                   done.answers, done.errors, median, most));
+  if (!given.has("json")) return;
+  const nlohmann::ordered_json json = {{"answers", done.answers},
+                                       {"errors", done.errors},
+                                       {"median_ms", median},
+                                       {"percentile_99_ms", most}};
+  write_file(given.text("json"), json.dump(2) + "\n");
+}
+
 int run(const Options& given, Communicator& comm) {
   if (given.has("output")) check_recommendation_file(given.text("output"));
   const Dataset dataset = open_for_use(given);
@@ -134,6 +154,12 @@ int run(const Options& given, Communicator& comm) {
   Context& ctx = device.ctx();
   const auto loaded = load_model(ctx, comm, given.text("run"), given.text("model.name"), dataset,
                                  use_settings(given), warn);
+  if (given.flag("stdin")) {
+    const auto done = answer_stream(ctx, *loaded->model, dataset,
+                                    recommend_options(given, dataset, *loaded), std::cin);
+    show_stream(given, done);
+    return 0;
+  }
   const auto recommendations =
       recommend(ctx, *loaded->model, dataset, users, recommend_options(given, dataset, *loaded));
   print_out(fmt::format("{}\n\n", loaded->origin));
@@ -154,7 +180,8 @@ Command recommend_command() {
   command.summary = "the best next items for given people, with titles";
   command.examples = {"seqrank recommend --run=runs/a --data=ml-1m.h5 --users=17,42 --k=10",
                       "seqrank recommend --run=runs/a --data=ml-1m.h5 --users=all --diversity=0.3 "
-                      "--output=all.jsonl"};
+                      "--output=all.jsonl",
+                      "seqrank recommend --run=runs/a --data=ml-1m.h5 --stdin < histories.jsonl"};
   command.options = options();
   command.dry_run = dry_run;
   command.run = run;

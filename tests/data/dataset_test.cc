@@ -351,5 +351,41 @@ TEST(Dataset, NoticesAWriterAndAChangeUnderneath) {
   ::close(writer);
 }
 
+TEST(Histories, AreSequencesOverTheItemsOfAnotherDataSet) {
+  const test::Scratch scratch;
+  {
+    DatasetWriter writer(scratch.file("a.h5"));
+    writer.add_sequence(std::vector<std::int32_t>{0, 1, 2}, {});
+    for (const char* key : {"x", "y", "z"}) writer.add_item_key(key);
+    writer.append("/item/feature/kind", std::vector<std::int32_t>{1, 0, 1});
+    writer.finish(3);
+  }
+  const Dataset catalogue = Dataset::open(scratch.file("a.h5"));
+  const Dataset data =
+      Dataset::of_histories(catalogue, std::vector<History>{{{2, 0}, {5, 5}}, {{1}, {7}}});
+  EXPECT_EQ(data.sequences(), 2);
+  EXPECT_EQ(data.items(), 3);
+  EXPECT_EQ(data.events(), 3);
+  std::vector<std::int32_t> items(2), kinds(2);
+  std::vector<std::int64_t> times(3);
+  data.read_items(1, items);
+  data.read_times(0, times);
+  EXPECT_EQ(items, (std::vector<std::int32_t>{0, 1}));
+  EXPECT_EQ(times, (std::vector<std::int64_t>{5, 5, 7}));
+  EXPECT_EQ(data.item_key(2), "z");
+  EXPECT_EQ(data.find_item("y"), 1);
+  EXPECT_EQ(data.item_fingerprint(), catalogue.item_fingerprint());
+  data.gather_feature(FeatureOf::item, "kind", items, kinds);
+  EXPECT_EQ(kinds, (std::vector<std::int32_t>{1, 0}));
+  EXPECT_TRUE(data.features(FeatureOf::event).empty());
+  EXPECT_FALSE(Dataset::of_histories(catalogue, std::vector<History>{{{2}, {}}}).has_times());
+  const auto of = [&](History history) {
+    Dataset::of_histories(catalogue, std::vector<History>{std::move(history)});
+  };
+  SR_EXPECT_ERROR(of({{1, 3}, {}}), ErrorKind::data, "history 0: event 1: item 3");
+  SR_EXPECT_ERROR(of({{1, 2}, {4}}), ErrorKind::data, "1 times of 2 events");
+  SR_EXPECT_ERROR(of({{1, 2}, {4, 3}}), ErrorKind::data, "event 1: time 3");
+}
+
 }  // namespace
 }  // namespace seqrank

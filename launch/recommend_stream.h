@@ -1,0 +1,30 @@
+// Histories in, recommendations out, a line each: `recommend --stdin`. Answers come as soon as they
+// are there, in the order of the questions.
+#pragma once
+
+#include <istream>
+#include <string>
+#include <vector>
+
+#include "trainer/recommend.h"
+
+namespace seqrank {
+
+struct StreamAnswers {
+  std::int64_t answers = 0;
+  std::int64_t errors = 0;      // of these, lines that could not be answered
+  std::vector<double> seconds;  // from the whole line to the printed answer; of errors none
+};
+
+// A line of `in` is a JSON object: {"items": [KEY, ...]}, the newest last, with "times": [SECONDS,
+// ...] where the model reads times, or {"user": KEY} of the data set; "id" (any value) comes back
+// in the answer, "k" overrides options.k. The answer is {"id", "items": [{"item", "title",
+// "score"},
+// ...]} or {"id", "error": TEXT}; blank lines are passed over. Ends with the input.
+StreamAnswers answer_stream(Context& ctx, Model& model, const Dataset& dataset,
+                            const RecommendOptions& options, std::istream& in);
+
+// Milliseconds below which `share` of the answers came.
+double latency_ms(const StreamAnswers& answers, double share);
+
+}  // namespace seqrank

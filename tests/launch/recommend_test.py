@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""recommend and explain as people call them: into files, among candidates, histories on standard
+input, the picture. Of a counted model on a data set written here, whose ranking is known.
+
+  recommend_test.py --list               names of the cases
+  recommend_test.py PROGRAM CASE         runs one
+"""
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import cases
+
+
+def run(program, *words, stdin="", code=0):
+    done = subprocess.run([program, *words], input=stdin, capture_output=True, text=True,
+                          timeout=120, check=False)
+    assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+    return done
+
+
+def data(program):
+    """After b comes c three times, d once; a, b, c and d are popular in this order."""
+    lines = ["user,item"]
+    for user, items in {"u1": "abcab", "u2": "abcda", "u3": "bcaab", "u4": "abdaa"}.items():
+        lines += [f"{user},{item}" for item in items]
+    with open("d.csv", "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    run(program, "prepare", "--input=d.csv", "--output=d.h5")
+    return ["--model.name=markov", "--data=d.h5", "--evaluate.seen=kept"]
+
+
+def answers(done):
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def keys(items):
+    return [item["item"] for item in items]
+
+
+def files(program):
+    call = data(program) + ["--users=all", "--k=2"]
+    run(program, "recommend", *call, "--output=r.csv")
+    run(program, "recommend", *call, "--output=r.jsonl")
+    run(program, "recommend", *call, "--output=r.h5")
+    with open("r.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    with open("r.jsonl", encoding="utf-8") as file:
+        people = [json.loads(line) for line in file]
+    assert len(rows) == 8 and len(people) == 4, (rows, people)
+    assert [row["item"] for row in rows] == [k for one in people for k in keys(one["items"])]
+    shown = run(program, "inspect", "r.h5").stdout
+    assert "score" in shown, shown
+    wrong = run(program, "recommend", *call, "--output=r.txt", code=2)
+    assert "--output=r.txt" in wrong.stderr, wrong.stderr
+
+
+def candidates(program):
+    call = data(program) + ["--users=u1", "--k=4"]
+    with open("c.txt", "w", encoding="utf-8") as file:
+        file.write("d\n\n c \n")
+    run(program, "recommend", *call, "--candidates=c.txt", "--output=r.jsonl")
+    with open("r.jsonl", encoding="utf-8") as file:
+        assert sorted(keys(json.loads(file.read())["items"])) == ["c", "d"]
+    with open("c.txt", "a", encoding="utf-8") as file:
+        file.write("nothing\n")
+    assert "no item nothing" in run(program, "recommend", *call, "--candidates=c.txt", code=2).stderr
+    assert "--diversity" in run(program, "recommend", *call, "--diversity=0.5", code=2).stderr
+
+
+def stream(program):
+    call = data(program)
+    lines = ['{"items": ["a", "b"], "id": 7, "k": 1}', "", '{"user": "u1", "k": 1}',
+             '{"items": ["?"], "id": "x"}', "no JSON", '{"items": ["a"], "times": [1, 2]}',
+             '{"items": ["d"], "k": 9}']
+    done = run(program, "recommend", *call, "--stdin", "--json=s.json", stdin="\n".join(lines))
+    got = answers(done)
+    assert len(got) == 6, got
+    assert got[0]["id"] == 7 and keys(got[0]["items"]) == ["c"], got[0]
+    assert keys(got[1]["items"]) == ["c"], got[1]
+    assert got[2] == {"id": "x", "error": "there is no item ?"}, got[2]
+    assert "parse error" in got[3]["error"] and "2 times of 1 events" in got[4]["error"], got
+    assert len(got[5]["items"]) == 4, got[5]
+    with open("s.json", encoding="utf-8") as file:
+        summary = json.load(file)
+    assert summary["answers"] == 6 and summary["errors"] == 3, summary
+    assert 0 < summary["median_ms"] <= summary["percentile_99_ms"], summary
+    assert "--stdin" in run(program, "recommend", *call, "--stdin", "--users=u1", code=2).stderr
+
+
+def stream_answers_at_once(program):
+    """The answer is there before the next question is asked."""
+    with subprocess.Popen([program, "recommend", *data(program), "--stdin"],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True) as server:
+        for history, best in ((["a", "b"], "c"), (["c"], "a")):
+            server.stdin.write(json.dumps({"items": history, "k": 1}) + "\n")
+            server.stdin.flush()
+            assert keys(json.loads(server.stdout.readline())["items"]) == [best]
+        server.stdin.close()
+        assert server.wait(60) == 0
+
+
+def explains(program):
+    call = data(program) + ["--users=u1"]
+    run(program, "explain", *call, "--k=2", "--json=e.json")
+    with open("e.json", encoding="utf-8") as file:
+        explanations = json.load(file)["explanations"]
+    assert [e["rank"] for e in explanations] == [1, 2], explanations
+    assert explanations[0]["item"] == "c" and len(explanations[0]["events"]) == 5, explanations
+    # Only the last event counts for a first-order chain.
+    effects = [event["effect"] for event in explanations[0]["events"]]
+    assert effects[:4] == [0, 0, 0, 0] and effects[4] > 0, effects
+    if shutil.which("gnuplot"):
+        run(program, "explain", *call, "--item=d", "--svg=e.svg")
+        with open("e.svg", encoding="utf-8") as file:
+            picture = file.read()
+        assert "score lost without it" in picture and "d for user u1" in picture, picture[:2000]
+
+
+if __name__ == "__main__":
+    cases.main({f.__name__: f for f in (
+        files, candidates, stream, stream_answers_at_once, explains)})
