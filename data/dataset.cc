@@ -240,6 +240,9 @@ Split Dataset::split(std::int64_t sequence) const {
 bool Dataset::last_targets_only() const {
   return impl_->last_targets_only;
 }
+bool Dataset::has_item_keys() const {
+  return impl_->item_keys.has_value();
+}
 std::int64_t Dataset::begin(std::int64_t sequence) const {
   SR_ASSERT(sequence >= 0 && sequence < sequences(), "sequence {} of {}", sequence, sequences());
   return impl_->offsets[sequence];

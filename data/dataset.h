@@ -54,6 +54,7 @@ class Dataset {
   Split split(std::int64_t sequence) const;
   // Of a sequence that is not for training only the last event is to be predicted.
   bool last_targets_only() const;
+  bool has_item_keys() const;
 
   std::int64_t begin(std::int64_t sequence) const;  // its first event
   std::int64_t length(std::int64_t sequence) const;

@@ -66,6 +66,8 @@ class CheckpointStore {
   // For using a model: the best step of the newest good checkpoint where it is kept and good, else
   // that newest one.
   std::optional<TrainingState> best_good();
+  // Of that step. Throws Error(checkpoint) where it is not there or not good.
+  TrainingState good(std::int64_t step);
 
   // What speaks against loading checkpoint `step` into this model; empty = nothing. Compares names
   // and sizes of tensors, the data fingerprint, the item keys' where both have keys, and the

@@ -16,8 +16,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::int64_t kMaxElements = std::int64_t{1}
-                                      << 52;  // of a tensor: bytes stay far below 2^63
+constexpr std::int64_t kMaxElements = std::int64_t{1} << 52;  // of a tensor
 constexpr std::int64_t kMaxBytes = std::int64_t{1} << 60;
 
 // The text ends with this member; the sum is of all bytes before it.
@@ -28,8 +27,7 @@ std::string closing(std::uint64_t sum) {
 // Shortest text that reads back to the same bits.
 std::string real_text(double value) {
   char buffer[64];
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
-  return std::string(buffer, end);
+  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
 }
 
 class Reader {
@@ -56,6 +54,13 @@ class Reader {
     const Json& value = member(object, key);
     SR_CHECK(value.is_string(), ErrorKind::checkpoint, "{}: '{}' is no text", where_, key);
     return value.get<std::string>();
+  }
+  std::map<std::string, std::string> texts(const Json& object, const char* key) const {
+    const Json& value = member(object, key);
+    SR_CHECK(value.is_object(), ErrorKind::checkpoint, "{}: '{}' is no object", where_, key);
+    std::map<std::string, std::string> result;
+    for (const auto& [name, ignored] : value.items()) result[name] = text(value, name.c_str());
+    return result;
   }
   bool flag(const Json& object, const char* key) const {
     const Json& value = member(object, key);
@@ -104,7 +109,8 @@ Json state_json(const TrainingState& state) {
           {"metrics_bytes", state.metrics_bytes},
           {"dataset_fingerprint", state.dataset_fingerprint},
           {"item_fingerprint", state.item_fingerprint},
-          {"config", state.config}};
+          {"config", state.config},
+          {"shapes", state.shapes}};
 }
 
 TrainingState read_state(const Json& json, const Reader& read) {
@@ -117,8 +123,8 @@ TrainingState read_state(const Json& json, const Reader& read) {
   state.evaluations_without_gain = read.integer(json, "evaluations_without_gain", 0, kMaxElements);
   state.metrics_bytes = read.integer(json, "metrics_bytes", 0, kMaxBytes);
   state.dataset_fingerprint = read.text(json, "dataset_fingerprint");
-  // Absent where an early version of this program wrote it: as if the data had no keys, no
-  // evaluation had been put off, and there were no loss scale.
+  // Absent where an early version of this program wrote it: as if there were no keys, no evaluation
+  // put off, no loss scale; shapes are then not known.
   if (json.contains("item_fingerprint"))
     state.item_fingerprint = read.text(json, "item_fingerprint");
   if (json.contains("evaluation_due")) state.evaluation_due = read.flag(json, "evaluation_due");
@@ -126,13 +132,8 @@ TrainingState read_state(const Json& json, const Reader& read) {
     state.loss_scale = read.real(json, "loss_scale", 0);
     state.loss_scale_good = read.integer(json, "loss_scale_good", 0, kMaxElements);
   }
-  const Json& config = read.member(json, "config");
-  SR_CHECK(config.is_object(), ErrorKind::checkpoint, "{}: 'config' is no object", read.where());
-  for (const auto& [key, value] : config.items()) {
-    SR_CHECK(value.is_string(), ErrorKind::checkpoint, "{}: config '{}' is no text", read.where(),
-             key);
-    state.config[key] = value.get<std::string>();
-  }
+  state.config = read.texts(json, "config");
+  if (json.contains("shapes")) state.shapes = read.texts(json, "shapes");
   return state;
 }
 
@@ -208,9 +209,8 @@ std::string manifest_text(const Manifest& manifest) {
       fmt::format("{{\"format\": \"seqrank checkpoint\",\n\"version\": {},\n", kCheckpointVersion);
   text += fmt::format("\"state\": {},\n\"shards\": [\n", dump(state_json(manifest.state)));
   for (std::size_t i = 0; i < manifest.shards.size(); ++i) {
-    Json shard = shard_json(manifest.shards[i]);
     Json named = {{"file", shard_name(i)}};
-    named.update(shard);
+    named.update(shard_json(manifest.shards[i]));
     text += dump(named) + (i + 1 < manifest.shards.size() ? ",\n" : "\n");
   }
   text += "]";

@@ -124,6 +124,11 @@ std::optional<TrainingState> CheckpointStore::best_good() {
   return selected_->state;
 }
 
+TrainingState CheckpointStore::good(std::int64_t step) {
+  select(step);
+  return selected_->state;
+}
+
 std::vector<Difference> CheckpointStore::differences(std::int64_t step,
                                                      std::span<const TensorTotal> model,
                                                      const TrainingState& now,

@@ -1,7 +1,7 @@
-// The folder of one run: config.ini (the options it was started with), metrics.jsonl, event files
-// for TensorBoard, log.txt, checkpoints/, and STOP if someone asks it to stop. Used by rank 0, but
-// for stop_file(). Does not decide what is logged or which options a resumed run may change. Errors
-// are Error(checkpoint).
+// The folder of one run: config.ini (the options it was started with), items.h5 (its items' keys),
+// metrics.jsonl, event files for TensorBoard, log.txt, checkpoints/, and STOP if someone asks it to
+// stop. Used by rank 0, but for stop_file(). Does not decide what is logged or which options a
+// resumed run may change. Errors are Error(checkpoint).
 #pragma once
 
 #include <cstdint>
@@ -36,6 +36,7 @@ class RunFolder {
   std::string checkpoints() const { return path_ + "/checkpoints"; }
   std::string config_path() const { return path_ + "/config.ini"; }
   std::string metrics_path() const { return path_ + "/metrics.jsonl"; }
+  std::string catalogue_path() const { return path_ + "/items.h5"; }
   std::string log_path() const { return path_ + "/log.txt"; }
   // One line with the time of day, after those of earlier starts. A full disk is no reason to stop.
   void log(const std::string& line) const;

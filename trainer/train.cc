@@ -56,6 +56,7 @@ TrainingRun::TrainingRun(Context& ctx, const Communicators& ranks, const Dataset
   state_.dataset_fingerprint = dataset_.fingerprint();
   state_.item_fingerprint = dataset_.item_fingerprint();
   state_.config = as_map(options);
+  for (const Parameter& p : parts_.parameters.parameters()) state_.shapes[p.name] = p.shape.str();
   seen_.steps = parts_.total_steps;
   seen_.epochs = options.integer("train.steps") > 0 ? 0 : options.integer("train.epochs");
 }

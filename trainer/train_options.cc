@@ -21,6 +21,13 @@ std::vector<OptionSpec> train_options() {
       {"train.final_share", OptionKind::real, "0.01", "of the peak, where the cosine ends", "0..1"},
       {"train.clip", OptionKind::real, "1", "largest gradient norm; 0: not clipped", "0.."},
       {"train.weight_decay", OptionKind::real, "0", "decoupled, not on biases", "0..100"},
+      {"train.init_from", OptionKind::text, "",
+       "run folder, or one of its checkpoints, whose weights a new run starts from: parameters by "
+       "name, items by key"},
+      {"train.init_items", OptionKind::choice, "initial",
+       "vectors of items that train.init_from does not have: their initial values, or the mean of "
+       "those taken over",
+       "initial|mean"},
       {"train.freeze", OptionKind::text, "",
        "parameters that keep their values: names or patterns (*, ?, [a-c]) between commas"},
       {"train.rate_scale", OptionKind::text, "",

@@ -1,5 +1,9 @@
 // How a training run begins: from its newest good checkpoint, or anew.
+#include <filesystem>
+
+#include "trainer/catalogue.h"
 #include "trainer/host_pieces.h"
+#include "trainer/init_from.h"
 #include "trainer/training_run.h"
 
 namespace seqrank {
@@ -54,6 +58,7 @@ void TrainingRun::resume() {
     const TrainingState now = state_;
     state_ = *saved;
     state_.config = now.config;
+    state_.shapes = now.shapes;
     state_.item_fingerprint = now.item_fingerprint;
     tell(fmt::format("resuming {} at step {} of {}", options_.text("run"), state_.step,
                      parts_.total_steps));
@@ -63,6 +68,9 @@ void TrainingRun::resume() {
   first_step_ = absorbed_ = state_.step;
   if (comm_.rank() == 0) {
     if (!saved) folder_.write_config(options_);
+    // A run that an earlier version began goes on without one.
+    if (!saved || !std::filesystem::exists(folder_.catalogue_path()))
+      write_catalogue(folder_.catalogue_path(), dataset_);
     const std::string lost = folder_.open_metrics(state_.metrics_bytes);
     if (!lost.empty()) tell(lost);
     if (options_.flag("train.tensorboard"))
@@ -80,6 +88,11 @@ void TrainingRun::start_anew() {
   if (comm_.rank() == 0 && !checkpoint_steps(folder_.checkpoints()).empty())
     tell(fmt::format("{}: no save in it was ever finished; training starts anew",
                      options_.text("run")));
+  if (!options_.has("train.init_from")) return;
+  for (const std::string& line :
+       init_from(ctx_, comm_, options_, dataset_, state_, parts_.parameters,
+                 [this](const std::string& text) { tell(text); }))
+    tell(line);
 }
 
 }  // namespace seqrank

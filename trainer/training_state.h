@@ -28,6 +28,7 @@ struct TrainingState {
   std::string dataset_fingerprint;
   std::string item_fingerprint = "none";      // of the items' keys; "none": it was without keys
   std::map<std::string, std::string> config;  // resolved options, "model.width" -> "64"; UTF-8
+  std::map<std::string, std::string> shapes;  // of parameters, "items" -> "[3416, 64]"
 };
 
 // Elements [begin, end) of a global tensor flattened to `total` elements.

@@ -37,6 +37,7 @@ ItemTable::ItemTable(const Options& options, std::int64_t items, std::int64_t wi
   if (!options.flag("model.tied"))
     input_ =
         &store.declare("items", input_shape_, initial_items(options), Decay::yes, Access::rows);
+  if (input_) input_->by_item = true;
 }
 
 void ItemTable::declare_output(const Options& options, ParameterStore& store) {
@@ -46,6 +47,7 @@ void ItemTable::declare_output(const Options& options, ParameterStore& store) {
   } else {
     output_ = &store.declare("items_out", {items_, input_shape_[1]}, initial_items(options));
   }
+  output_->by_item = true;
 }
 
 Var ItemTable::lookup(Tape& tape, const Batch& batch) {

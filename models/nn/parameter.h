@@ -37,7 +37,9 @@ struct Parameter {
   Initialiser initialiser;
   Decay decay = Decay::yes;
   Access access = Access::whole;
-  float rate = 1;           // multiplies the learning rate; 0: frozen, its values stay as they are
+  float rate = 1;  // multiplies the learning rate; 0: frozen, its values stay as they are
+  // Row i belongs to item i, and goes by its key to other data; others may follow the items' rows.
+  bool by_item = false;
   int index = 0;            // in order of declaration
   std::int64_t offset = 0;  // of its first element in the flat block
   std::int64_t extent = 0;  // elements of the flat block that it takes; see allocate()

@@ -50,6 +50,7 @@ TEST(CheckpointManifest, ComesBackBitwise) {
   const Manifest back = parse_manifest(text, "m.json");
   EXPECT_EQ(manifest_text(back), text);
   EXPECT_EQ(back.state.config, manifest.state.config);
+  EXPECT_EQ(back.state.shapes, manifest.state.shapes);
   EXPECT_EQ(back.state.best_value, manifest.state.best_value);
   EXPECT_EQ(back.state.loss_scale, manifest.state.loss_scale);
   EXPECT_EQ(back.state.loss_scale_good, manifest.state.loss_scale_good);
@@ -100,6 +101,7 @@ TEST(CheckpointManifest, HostileValuesAreNamed) {
       {"\"loss_scale\":\"0.125\"", "\"loss_scale\":\"-1\"", "loss_scale"},
       {"\"loss_scale\":\"0.125\"", "\"loss_scale\":\"nan\"", "loss_scale"},
       {"\"config\":{", "\"config\":[{\"a\":", "m.json"},
+      {"\"shapes\":{\"items\":\"[3416, 64]\"}", "\"shapes\":[\"items\"]", "no object"},
       {"\"shards\": [", "\"shards\": [[", "m.json"},
       {"seqrank checkpoint", "another format", "not a seqrank"},
   };
