@@ -5,6 +5,7 @@
 #include "backend/device.h"
 #include "collective/nccl.h"
 #include "collective/staged.h"
+#include "data/dataset_writer.h"
 #include "tests/support/op_case.h"
 #include "tests/trainer/train_support.h"
 #include "tests/trainer/trained_models.h"
@@ -75,6 +76,34 @@ TEST_F(TrainOnDevice, TwoRanksHaveTheLossesOfTheCpu) {
   run(2, "two-cpu", settings);
   run_on_device(2, "two-cuda", settings);
   expect_losses_as_on_cpu("two", 1e-3);
+}
+
+// 12 items here, of which 8 are there, numbered otherwise.
+TEST_F(TrainOnDevice, ARunFromAnotherWithFrozenParametersHasTheLossesOfTheCpu) {
+  const auto write_data = [&](const std::string& name, int first_key) {
+    DatasetWriter writer(temp_.path() + name);
+    for (int s = 0; s < 20; ++s)
+      writer.add_sequence(std::vector<std::int32_t>{s % 12, (s + 5) % 12, s * s % 12, s % 7}, {});
+    for (int i = 0; i < 12; ++i) writer.add_item_key(std::to_string(std::abs(first_key - i)));
+    writer.finish(12);
+    return temp_.path() + name;
+  };
+  run(3, "source", {{"data", write_data("/source.h5", 0)}, {"train.steps", "6"}});
+  for (const char* tied : {"yes", "no"}) {
+    const Settings settings = {{"data", write_data("/target.h5", 15)},
+                               {"model.tied", tied},
+                               {"train.steps", kFewSteps},
+                               {"train.init_from", temp_.path() + "/source"},
+                               {"train.init_items", "mean"},
+                               {"train.freeze", "items,rnn.*"},
+                               {"train.rate_scale", "output.*:0.5"}};
+    const std::string name = std::string("tied ") + tied;
+    run(2, name + "-cpu", settings);
+    run_on_device(2, name + "-cuda", settings);
+    expect_losses_as_on_cpu(name, 1e-3);
+    EXPECT_EQ(weights(name + "-cpu", 4, settings).at("items"),
+              weights(name + "-cuda", 4, settings).at("items"));
+  }
 }
 
 TEST_F(TrainOnDevice, TwoRanksOverNcclHaveTheLossesOfTheCpu) {
