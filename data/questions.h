@@ -29,6 +29,8 @@ class Questions {
   Split split() const { return split_; }
   std::int64_t count() const { return counts_.count(); }
   Question at(std::int64_t question) const;
+  // How many are of sequences before this one.
+  std::int64_t first_of(std::int64_t sequence) const { return counts_.before(sequence); }
 
  private:
   Protocol protocol_;

@@ -30,4 +30,10 @@ SequenceCounts::Place SequenceCounts::at(std::int64_t thing) const {
   return {sequence, inside, here};
 }
 
+std::int64_t SequenceCounts::before(std::int64_t sequence) const {
+  std::int64_t things = before_[sequence / kStride];
+  for (std::int64_t s = sequence - sequence % kStride; s < sequence; ++s) things += count_of_(s);
+  return things;
+}
+
 }  // namespace seqrank

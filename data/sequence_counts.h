@@ -20,6 +20,7 @@ class SequenceCounts {
     std::int64_t of;      // how many this sequence has
   };
   Place at(std::int64_t thing) const;
+  std::int64_t before(std::int64_t sequence) const;  // things of the sequences before this one
 
  private:
   std::function<std::int64_t(std::int64_t)> count_of_;

@@ -48,6 +48,19 @@ Evaluation evaluate_one(Context& ctx, Communicator& comm, const std::string& run
                   evaluate_options_from(loaded->options, split));
 }
 
+std::string headline(const Dataset& dataset, const Evaluation& first) {
+  const std::string asked =
+      first.rank_Q.empty()
+          ? fmt::format("{} events scored", with_commas(std::ssize(first.sequence_Q)))
+          : fmt::format("{} items ranked for each", with_commas(dataset.items()));
+  const std::string questions =
+      first.rank_Q.empty() || std::ssize(first.rank_Q) == first.sequences
+          ? ""
+          : fmt::format(", {} questions", with_commas(std::ssize(first.rank_Q)));
+  return fmt::format("{}, protocol {}, {} split, {} people{}, {}\n", dataset.path(), first.protocol,
+                     first.split, with_commas(first.sequences), questions, asked);
+}
+
 void dry_run(const Options& given) {
   const Dataset dataset = open_for_use(given);
   print_out(fmt::format("would evaluate {} on the {} split of {} ({} sequences, {} items)\n",
@@ -76,13 +89,7 @@ int run(const Options& given, Communicator& comm) {
 
   std::vector<NamedEvaluation> results;
   for (std::size_t i = 0; i < names.size(); ++i) results.push_back({names[i], &evaluations[i]});
-  const Evaluation& first = evaluations[0];
-  const auto questions = static_cast<std::int64_t>(first.rank_Q.size());
-  print_out(fmt::format(
-      "{}, protocol {}, {} split, {} people{}, {} items ranked for each\n", dataset.path(),
-      first.protocol, first.split, with_commas(first.sequences),
-      questions == first.sequences ? "" : fmt::format(", {} questions", with_commas(questions)),
-      with_commas(dataset.items())));
+  print_out(headline(dataset, evaluations[0]));
   print_out(evaluation_table(results));
   if (given.has("json")) write_file(given.text("json"), evaluation_json(results));
   return 0;

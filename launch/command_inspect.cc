@@ -15,6 +15,7 @@
 #include "launch/report.h"
 #include "launch/table.h"
 #include "trainer/checkpoint.h"
+#include "trainer/evaluate.h"
 #include "trainer/run_folder.h"
 
 namespace seqrank {
@@ -87,8 +88,11 @@ Report inspect_checkpoint(const std::string& path) {
                   manifest.shards.size(), manifest.shards.size() == 1 ? "" : "s",
                   memory_words(bytes), with_commas(weights));
   if (state.best_step >= 0) {
-    head += fmt::format("best validation NDCG@10 so far {:.4f} at step {}\n", state.best_value,
-                        state.best_step);
+    const auto protocol = state.config.find("data.protocol");
+    const char* metric = selection_metric(
+        protocol == state.config.end() ? ProtocolKind::p1 : protocol_from_name(protocol->second));
+    head += fmt::format("best validation {} so far {:.4f} at step {}\n", metric_title(metric),
+                        state.best_value, state.best_step);
   }
   Json json = {{"kind", "checkpoint"},
                {"path", path},

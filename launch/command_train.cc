@@ -76,7 +76,7 @@ std::string result_json(const TrainResult& result, int ranks) {
                      {"steps", result.steps},
                      {"saved_step", result.saved_step},
                      {"best_step", result.best_step},
-                     {"best_ndcg@10", result.best_value},
+                     {"best_" + result.selection, result.best_value},
                      {"seconds", result.seconds},
                      {"events_per_s", result.events_per_s},
                      {"ranks", ranks}};
@@ -113,10 +113,11 @@ int run(const Options& given, Communicator& comm) {
     result = train(device.ctx(), device.ranks(), *checkup.dataset, run_options, observer, stop);
   }
   if (comm.rank() == 0) {
-    const std::string best = result.best_step < 0
-                                 ? ""
-                                 : fmt::format("; best validation NDCG@10 {:.4f} at step {}",
-                                               result.best_value, result.best_step);
+    const std::string best =
+        result.best_step < 0
+            ? ""
+            : fmt::format("; best validation {} {:.4f} at step {}", metric_title(result.selection),
+                          result.best_value, result.best_step);
     print_out(fmt::format("{}{}; {:.1f} s, {} events/s on {} rank{}\n",
                           outcome_words(result, given.text("run")), best, result.seconds,
                           with_commas(static_cast<std::int64_t>(result.events_per_s)), comm.size(),

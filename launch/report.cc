@@ -46,9 +46,29 @@ Difference paired_difference(const Evaluation& a, const Evaluation& b) {
 
 nlohmann::ordered_json to_json(const NamedEvaluation& named) {
   const Evaluation& e = *named.evaluation;
-  return {{"model", named.name},      {"protocol", e.protocol},       {"split", e.split},
-          {"sequences", e.sequences}, {"questions", e.rank_Q.size()}, {"ties", e.ties},
-          {"metrics", e.metrics},     {"seconds", e.seconds},         {"ranks", e.ranks}};
+  return {{"model", named.name},
+          {"protocol", e.protocol},
+          {"split", e.split},
+          {"sequences", e.sequences},
+          {"questions", e.sequence_Q.size()},
+          {"ties", e.ties},
+          {"metrics", e.metrics},
+          {"seconds", e.seconds},
+          {"ranks", e.ranks}};
+}
+
+std::vector<std::string> shown_metrics(const Evaluation& evaluation) {
+  switch (protocol_from_name(evaluation.protocol)) {
+    case ProtocolKind::p1:
+      return {"ndcg@10", "hr@1", "hr@5", "hr@10", "mrr@10"};
+    case ProtocolKind::temporal:
+      return {"ndcg@10", "hr@1", "hr@10", "mrr@10", "recall@10", "recall@20"};
+    case ProtocolKind::session:
+      return {"ndcg@10", "hr@10", "mrr@10", "hr@20", "mrr@20"};
+    case ProtocolKind::ctr:
+      return {"auc", "auc_per_user", "log_loss", "accuracy", "f1"};
+  }
+  SR_ASSERT(false, "protocol {}", evaluation.protocol);
 }
 
 }  // namespace
@@ -78,23 +98,29 @@ std::string evaluation_json(const std::vector<NamedEvaluation>& results) {
   nlohmann::ordered_json json = to_json(results.at(0));
   for (std::size_t i = 1; i < results.size(); ++i) {
     nlohmann::ordered_json baseline = to_json(results[i]);
-    const auto [mean, error] = paired_difference(*results[0].evaluation, *results[i].evaluation);
-    baseline["ndcg@10_first_is_ahead_by"] = {{"mean", mean}, {"standard_error", error}};
+    if (!results[0].evaluation->rank_Q.empty()) {
+      const auto [mean, error] = paired_difference(*results[0].evaluation, *results[i].evaluation);
+      baseline["ndcg@10_first_is_ahead_by"] = {{"mean", mean}, {"standard_error", error}};
+    }
     json["baselines"].push_back(baseline);
   }
   return json.dump(2) + "\n";
 }
 
 std::string evaluation_table(const std::vector<NamedEvaluation>& results) {
-  std::vector<std::string> header = {"model", "NDCG@10", "HR@1", "HR@5", "HR@10", "MRR@10"};
-  const bool compares = results.size() > 1;
+  const std::vector<std::string> metrics = shown_metrics(*results.at(0).evaluation);
+  std::vector<std::string> header = {"model"};
+  for (const std::string& metric : metrics) header.push_back(metric_title(metric));
+  const bool compares = results.size() > 1 && !results[0].evaluation->rank_Q.empty();
   if (compares) header.push_back("first is ahead by (NDCG@10)");
   header.push_back("seconds");
   std::vector<std::vector<std::string>> rows;
   for (const auto& [name, evaluation] : results) {
     std::vector<std::string> row = {name};
-    for (const char* metric : {"ndcg@10", "hr@1", "hr@5", "hr@10", "mrr@10"}) {
-      row.push_back(fmt::format("{:.4f}", evaluation->metrics.at(metric)));
+    for (const std::string& metric : metrics) {
+      const auto found = evaluation->metrics.find(metric);
+      row.push_back(found == evaluation->metrics.end() ? "-"
+                                                       : fmt::format("{:.4f}", found->second));
     }
     if (compares) {
       const auto [mean, error] = paired_difference(*results[0].evaluation, *evaluation);

@@ -1,20 +1,12 @@
-// Every rank answers its share of the questions; the answers of all are summed into one table, and
-// the metrics are computed from that in one order: the same numbers, bit for bit, at any number of
-// ranks that gives the same scores.
+// What all evaluations have in common: the precision, the questions, the time taken.
 #include "trainer/evaluate.h"
 
-#include <algorithm>
 #include <chrono>
-#include <cmath>
 
-#include "backend/ops/top_k.h"
-#include "backend/transfer.h"
+#include "trainer/evaluate_kinds.h"
 
 namespace seqrank {
 namespace {
-
-constexpr std::int64_t kCutoffs[] = {1, 5, 10, 20};
-constexpr std::int64_t kScoreElements = 4 << 20;  // of one block of scores: 16 MiB
 
 // While it lives, whatever products training rounds: the metrics of a model do not depend on where
 // and how it was trained.
@@ -34,128 +26,14 @@ class InFp32 {
   Precision before_;
 };
 
-// What one question is answered with: the rank of its target, how many other items score the same,
-// and the best items where they are wanted.
-struct Answer {
-  std::int32_t rank;
-  std::int32_t tied;
-  std::span<const std::int32_t> best_K;
-};
-
-// A row of whole numbers for each question, zero but where this rank fills it in, until summed.
-class Answers {
- public:
-  Answers(Context& ctx, std::int64_t questions, std::int64_t best)
-      : best_(best),
-        all_(ctx.host_arena(), DType::i32, {questions * (2 + best) + 1}, Tag::workspace) {
-    std::ranges::fill(all_.span<std::int32_t>(), 0);
-  }
-  std::int64_t best() const { return best_; }
-  void set(std::int64_t question, const Answer& answer) {
-    const auto row = all_.span<std::int32_t>().subspan(question * (2 + best_), 2 + best_);
-    row[0] = answer.rank;
-    row[1] = answer.tied;
-    std::ranges::copy(answer.best_K, row.begin() + 2);
-  }
-  Answer at(std::int64_t question) const {
-    const auto row = all_.span<std::int32_t>().subspan(question * (2 + best_), 2 + best_);
-    return {row[0], row[1], row.subspan(2)};
-  }
-  std::int32_t& gave_up() { return all_.span<std::int32_t>().back(); }  // how many ranks did
-  void sum(Communicator& comm) {
-    comm.all_reduce(all_, Reduce::sum);
-    comm.stream().synchronize();
-  }
-
- private:
-  std::int64_t best_;
-  Tensor all_;
-};
-
-// Answers questions [begin, end).
-void answer_block(Context& ctx, Model& model, const Questions& questions,
-                  const EvaluateOptions& options, std::int64_t begin, std::int64_t end,
-                  Answers& answers) {
-  const EvaluationBatch part = to_device(
-      ctx,
-      evaluation_batch(questions, ctx.host_arena(), begin, end, options.max_length, model.needs()));
-  const std::int64_t rows = end - begin, best = answers.best();
-  Tensor score_BV = ctx.empty(DType::f32, {rows, questions.dataset().items()});
-  model.score_next(ctx, part.batch, score_BV);
-  if (options.seen == Seen::masked)
-    mask_items(ctx, score_BV, part.seen_M, part.seen_offset_B1, part.target_B);
-  Tensor rank_B = ctx.empty(DType::i32, {rows});
-  Tensor tied_B = ctx.empty(DType::i32, {rows});
-  rank_of(ctx, rank_B, tied_B, score_BV, part.target_B);
-  const Tensor host_rank_B = to_host(ctx, rank_B), host_tied_B = to_host(ctx, tied_B);
-  Tensor host_best_BK;
-  if (best > 0) {
-    Tensor value_BK = ctx.empty(DType::f32, {rows, best}),
-           best_BK = ctx.empty(DType::i32, {rows, best});
-    top_k(ctx, value_BK, best_BK, score_BV);
-    host_best_BK = to_host(ctx, best_BK);
-  }
-  for (std::int64_t b = 0; b < rows; ++b) {
-    std::span<const std::int32_t> best_K;
-    if (best > 0) best_K = host_best_BK.span<std::int32_t>().subspan(b * best, best);
-    answers.set(begin + b,
-                {host_rank_B.data<std::int32_t>()[b], host_tied_B.data<std::int32_t>()[b], best_K});
-  }
-}
-
-void add_metrics(Evaluation& result) {
-  for (std::int64_t k : kCutoffs) {
-    double hits = 0, gain = 0, reciprocal = 0;
-    for (std::int32_t rank : result.rank_Q) {
-      if (rank > k) continue;
-      hits += 1;
-      gain += 1 / std::log2(1.0 + rank);
-      reciprocal += 1.0 / rank;
-    }
-    const double n = static_cast<double>(result.rank_Q.size());
-    result.metrics[fmt::format("hr@{}", k)] = hits / n;
-    result.metrics[fmt::format("ndcg@{}", k)] = gain / n;
-    result.metrics[fmt::format("mrr@{}", k)] = reciprocal / n;
-  }
-}
-
-// The items that are to be found: those of the events that follow, once each, and of them only what
-// may be ranked.
-std::vector<std::int32_t> following_items(const Dataset& dataset, const Question& question,
-                                          Seen seen) {
-  std::vector<std::int32_t> following(question.following), history(question.history_events);
-  dataset.read_items(question.target(), following);
-  std::ranges::sort(following);
-  following.erase(std::ranges::unique(following).begin(), following.end());
-  if (seen == Seen::kept) return following;
-  std::int32_t target = 0;
-  dataset.read_items(question.target(), {&target, 1});
-  dataset.read_items(question.history_begin, history);
-  std::ranges::sort(history);
-  std::erase_if(following, [&](std::int32_t item) {
-    return item != target && std::ranges::binary_search(history, item);
-  });
-  return following;
-}
-
-void add_recall(Evaluation& result, const Questions& questions, const Answers& answers, Seen seen) {
-  for (std::int64_t k : kCutoffs) result.metrics[fmt::format("recall@{}", k)] = 0;
-  for (std::int64_t q = 0; q < questions.count(); ++q) {
-    const auto following = following_items(questions.dataset(), questions.at(q), seen);
-    const auto best_K = answers.at(q).best_K;
-    for (std::int64_t k : kCutoffs) {
-      const auto found = std::ranges::count_if(best_K.first(k), [&](std::int32_t item) {
-        return std::ranges::binary_search(following, item);
-      });
-      result.metrics[fmt::format("recall@{}", k)] +=
-          static_cast<double>(found) / static_cast<double>(following.size());
-    }
-  }
-  for (std::int64_t k : kCutoffs)
-    result.metrics[fmt::format("recall@{}", k)] /= static_cast<double>(questions.count());
-}
-
 }  // namespace
+
+void check_can_answer(const Model& model, ProtocolKind protocol) {
+  SR_CHECK(protocol != ProtocolKind::ctr || dynamic_cast<const ClickModel*>(&model) != nullptr,
+           ErrorKind::usage,
+           "protocol ctr: the model ranks items and does not say how likely a click is; take one "
+           "that does, or another protocol");
+}
 
 Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Protocol& protocol,
                     const EvaluateOptions& options) {
@@ -166,43 +44,27 @@ std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Mode
                                           const Protocol& protocol, const EvaluateOptions& options,
                                           const std::function<bool()>& stop) {
   const auto started = std::chrono::steady_clock::now();
+  check_can_answer(model, protocol.kind());
   const InFp32 in_fp32(ctx);
-  const Dataset& dataset = protocol.dataset();
   const Questions questions(protocol, options.split);
   SR_CHECK(questions.count() > 0, ErrorKind::data,
            "{}: no sequence has a {} target under protocol {}; p1 needs sequences of at least 3 "
            "events, ctr of 10",
-           dataset.path(), split_name(options.split), protocol_name(protocol.kind()));
-  const bool sets = protocol.kind() == ProtocolKind::temporal;
-  Answers answers(ctx, questions.count(), sets ? *std::ranges::max_element(kCutoffs) : 0);
-
-  const std::int64_t block =
-      std::clamp<std::int64_t>(kScoreElements / std::max<std::int64_t>(1, dataset.items()), 1, 256);
-  const auto own = Communicator::piece_range(questions.count(), comm.rank(), comm.size());
-  for (std::int64_t begin = own.begin; begin < own.end; begin += block) {
-    if (stop()) {
-      answers.gave_up() = 1;
-      break;
-    }
-    answer_block(ctx, model, questions, options, begin, std::min(own.end, begin + block), answers);
-  }
-  answers.sum(comm);
-  if (answers.gave_up() > 0) return std::nullopt;
-
-  Evaluation result;
-  result.protocol = protocol_name(protocol.kind());
-  result.split = split_name(options.split);
-  result.ranks = comm.size();
+           protocol.dataset().path(), split_name(options.split), protocol_name(protocol.kind()));
+  const auto kind = protocol.kind() == ProtocolKind::ctr ? evaluate_clicks : evaluate_ranking;
+  auto result = kind(ctx, comm, model, questions, options, stop);
+  if (!result) return result;
+  result->protocol = protocol_name(protocol.kind());
+  result->split = split_name(options.split);
+  result->selection = selection_metric(protocol.kind());
+  result->ranks = comm.size();
+  result->sequence_Q.clear();
   for (std::int64_t q = 0; q < questions.count(); ++q) {
     const std::int64_t sequence = questions.at(q).sequence;
-    result.sequences += result.sequence_Q.empty() || result.sequence_Q.back() != sequence;
-    result.sequence_Q.push_back(sequence);
-    result.rank_Q.push_back(answers.at(q).rank);
-    result.ties += answers.at(q).tied;
+    result->sequences += result->sequence_Q.empty() || result->sequence_Q.back() != sequence;
+    result->sequence_Q.push_back(sequence);
   }
-  add_metrics(result);
-  if (sets) add_recall(result, questions, answers, options.seen);
-  result.seconds =
+  result->seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return result;
 }

@@ -1,10 +1,10 @@
-// Full-catalogue ranking metrics: one positive a question, every item of the catalogue ranked, ties
-// against the model (conservative). Questions are split over ranks. No sampled candidates.
+// Ranking: one positive a question, every item of the catalogue ranked, ties against the model
+// (conservative); no sampled candidates. Click-through, where the protocol is ctr: every target
+// scored. What is asked is split over ranks.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +12,7 @@
 #include "collective/communicator.h"
 #include "data/loader.h"
 #include "models/model.h"
+#include "trainer/measures.h"
 
 namespace seqrank {
 
@@ -28,17 +29,23 @@ struct Evaluation {
   std::string split;
   std::int64_t sequences = 0;  // that have a target in this split
   std::int64_t ties = 0;       // other items that scored the same as a target, in all
-  // At k = 1, 5, 10, 20, means over questions: "ndcg@10", "hr@10", "mrr@10"; where a question has
-  // several items that follow, "recall@10": the share of them that is among the best k.
-  std::map<std::string, double> metrics;
+  // trainer/measures.h; of temporal also "recall@k": of the items that follow in the split, the
+  // share among the best k.
+  Metrics metrics;
+  std::string selection;  // the metric that the best checkpoint is chosen by
   double seconds = 0;
   int ranks = 1;
   // By question, in their order; on every rank. For paired comparisons between models.
-  std::vector<std::int32_t> rank_Q;      // of the target, from 1
   std::vector<std::int64_t> sequence_Q;  // of the data set
+  std::vector<std::int32_t> rank_Q;      // of the target, from 1; not of clicks
+  std::vector<float> logit_Q;            // of clicks alone, as the label is
+  std::vector<std::uint8_t> label_Q;
 };
 
-// Collective. Throws Error(data) where no sequence has a target.
+// Throws Error(usage) for a model that does not score clicks where the protocol asks for them.
+void check_can_answer(const Model& model, ProtocolKind protocol);
+
+// Collective. Throws as check_can_answer(), and Error(data) where no sequence has a target.
 Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Protocol& protocol,
                     const EvaluateOptions& options);
 // Likewise, but gives up, on all ranks, where `stop` becomes true on one. It is asked between
@@ -54,6 +61,9 @@ void fit_counts(Context& ctx, CountingModel& model, const Protocol& protocol,
 // "data.max_length", "data.protocol" and what belongs to it, "evaluate.seen": what training and
 // evaluation have in common.
 std::vector<OptionSpec> evaluate_options();
+// Higher is better: "ndcg@10", or "auc" of clicks.
+const char* selection_metric(ProtocolKind kind);
+std::string metric_title(const std::string& metric);  // for people: "NDCG@10"
 ProtocolOptions protocol_options_from(const Options& options);
 // What is seen is masked unless the protocol is session or the options say otherwise.
 EvaluateOptions evaluate_options_from(const Options& options, Split split);

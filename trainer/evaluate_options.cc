@@ -1,6 +1,8 @@
 // How a data set is split and asked, as options of every command that trains or uses a model.
 #include "trainer/evaluate.h"
 
+#include <cctype>
+
 namespace seqrank {
 
 std::vector<OptionSpec> evaluate_options() {
@@ -9,8 +11,9 @@ std::vector<OptionSpec> evaluate_options() {
        "1..1000000"},
       {"data.protocol", OptionKind::choice, "p1",
        "what is for training and what is to be predicted. p1: the last event of each sequence; "
-       "temporal: events after a cut in time; session: whole sequences, the last ones",
-       "p1|temporal|session"},
+       "temporal: events after a cut in time; session: whole sequences, the last ones; ctr: the "
+       "labels of the last tenth of each sequence",
+       "p1|temporal|session|ctr"},
       {"data.validation_from", OptionKind::integer, "",
        "protocol temporal: the cut in seconds since 1970 where validation begins; without it as "
        "data.validation_share says"},
@@ -24,6 +27,18 @@ std::vector<OptionSpec> evaluate_options() {
        "and the others mask them",
        "masked|kept"},
   };
+}
+
+const char* selection_metric(ProtocolKind kind) {
+  return kind == ProtocolKind::ctr ? "auc" : "ndcg@10";
+}
+
+std::string metric_title(const std::string& metric) {
+  if (metric == "auc_per_user") return "AUC per user";
+  if (metric == "log_loss") return "log-loss";
+  std::string title = metric;
+  for (char& c : title) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return title;
 }
 
 ProtocolOptions protocol_options_from(const Options& options) {

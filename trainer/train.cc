@@ -68,6 +68,8 @@ TrainResult TrainingRun::run() {
            "{}: no sequence has a validation target under protocol {} (p1: 3 events or more); "
            "--train.evaluate_every=0 trains without evaluations",
            dataset_.path(), protocol_name(parts_.protocol.kind()));
+  if (options_.integer("train.evaluate_every") > 0)
+    check_can_answer(*parts_.model, parts_.protocol.kind());
   if (comm_.rank() == 0) folder_.create();
   comm_.barrier();
   if (!parts_.precision_note.empty()) tell(parts_.precision_note);
@@ -86,6 +88,7 @@ TrainResult TrainingRun::run() {
   result.saved_step = std::max(checkpoints_.last_committed(), first_step_);
   result.best_step = state_.best_step;
   result.best_value = state_.best_value;
+  result.selection = selection_metric(parts_.protocol.kind());
   result.seconds = started_.seconds();
   result.events_per_s = step_seconds_ > 0 ? static_cast<double>(events_) / step_seconds_ : 0;
   return result;
@@ -204,7 +207,7 @@ bool TrainingRun::evaluate_epoch() {
   if (!result) return false;
   const Evaluation& evaluation = *result;
   state_.evaluation_due = false;
-  const double value = evaluation.metrics.at("ndcg@10");
+  const double value = evaluation.metrics.at(evaluation.selection);
   if (value > state_.best_value) {
     state_.best_value = value;
     state_.best_step = state_.step;
@@ -214,9 +217,10 @@ bool TrainingRun::evaluate_epoch() {
   }
   if (comm_.rank() == 0)
     folder_.append_evaluation(state_.step, evaluation.split, evaluation.metrics);
-  tell(fmt::format("step {}: validation NDCG@10 {:.4f}, HR@10 {:.4f} (best {:.4f} at step {})",
-                   state_.step, value, evaluation.metrics.at("hr@10"), state_.best_value,
-                   state_.best_step));
+  const std::string other = evaluation.rank_Q.empty() ? "log_loss" : "hr@10";
+  tell(fmt::format("step {}: validation {} {:.4f}, {} {:.4f} (best {:.4f} at step {})", state_.step,
+                   metric_title(evaluation.selection), value, metric_title(other),
+                   evaluation.metrics.at(other), state_.best_value, state_.best_step));
   return true;
 }
 

@@ -42,7 +42,8 @@ struct TrainResult {
   std::int64_t steps = 0;
   std::int64_t saved_step = 0;  // of the newest checkpoint
   std::int64_t best_step = 0;
-  double best_value = 0;    // validation NDCG@10 at best_step
+  double best_value = 0;  // of the validation at best_step, by this metric
+  std::string selection;
   double seconds = 0;       // of this process, evaluations and saving included
   double events_per_s = 0;  // over all ranks, training steps alone
 };

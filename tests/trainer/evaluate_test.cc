@@ -16,6 +16,24 @@ namespace {
 
 using testing::ElementsAre;
 
+// The logit is the label of the event before, then how many events there are before the target.
+class SayingModel final : public Model, public ClickModel {
+ public:
+  BatchNeeds needs() const override {
+    BatchNeeds needs;
+    needs.labels = true;
+    return needs;
+  }
+  void score_next(Context&, const Batch&, Tensor&) override { FAIL(); }
+  void score_targets(Context&, const Batch& batch, Tensor& logit_N) override {
+    const auto offset_B1 = batch.offset_B1.span<std::int32_t>();
+    for (std::int64_t b = 0; b < batch.sequences; ++b)
+      for (std::int32_t n = offset_B1[b]; n < offset_B1[b + 1]; ++n)
+        logit_N.span<float>()[n] =
+            100 * batch.label_N.span<float>()[n] + static_cast<float>(n - offset_B1[b]) + 1;
+  }
+};
+
 class Evaluate : public testing::Test {
  protected:
   Evaluate() {
@@ -54,6 +72,7 @@ TEST_F(Evaluate, MetricsAreThoseOfTheRanks) {
   EXPECT_EQ(result.split, "test");
   EXPECT_EQ(result.sequences, 4);
   EXPECT_EQ(result.ties, 0);
+  EXPECT_EQ(result.selection, "ndcg@10");
   const double at_4 = 1 / std::log2(5.0), at_5 = 1 / std::log2(6.0), at_10 = 1 / std::log2(11.0);
   const std::map<std::string, double> expected = {
       {"hr@1", 0.25},
@@ -69,7 +88,6 @@ TEST_F(Evaluate, MetricsAreThoseOfTheRanks) {
       {"mrr@10", (1 + 0.25 + 0.2 + 0.1) / 4},
       {"mrr@20", (1 + 0.25 + 0.2 + 0.1) / 4},
   };
-  ASSERT_EQ(result.metrics.size(), expected.size());
   for (const auto& [name, value] : expected)
     EXPECT_DOUBLE_EQ(result.metrics.at(name), value) << name;
 }
@@ -124,6 +142,42 @@ TEST_F(Evaluate, TemporalAsksForTheNextItemAndForAllThatFollow) {
     EXPECT_DOUBLE_EQ(kept.metrics.at("hr@5"), 1. / 2);
   }
   EXPECT_THAT(run(Split::validation, Seen::masked, 1, temporal).rank_Q, ElementsAre(9));
+}
+
+TEST_F(Evaluate, CtrScoresTheLastTenthOfEachSequence) {
+  DatasetWriter writer(path_);
+  for (int s = 0; s < 9; ++s) {
+    std::vector<std::int32_t> items(20 + s, s);
+    std::vector<std::uint8_t> labels(items.size());
+    for (std::size_t i = 0; i < items.size(); ++i) labels[i] = (i * i + s) % 3 == 0;
+    writer.add_sequence(items, {});
+    writer.append("/event/label", labels);
+  }
+  writer.finish(9);
+  const Dataset dataset = Dataset::open(path_);
+  const Protocol protocol(dataset, {.kind = ProtocolKind::ctr});
+  for (int ranks : {1, 2, 4, 20}) {
+    with_ranks(ranks, [&](Communicator& comm) {
+      Context ctx(Device::cpu, 1);
+      SayingModel model;
+      const Evaluation result = evaluate(ctx, comm, model, protocol, {Split::test, {}, 6});
+      EXPECT_EQ(result.selection, "auc");
+      EXPECT_EQ(result.sequences, 9);
+      ASSERT_EQ(result.logit_Q.size(), 18u);
+      EXPECT_TRUE(result.rank_Q.empty());
+      for (std::size_t q = 0; q < 18; ++q) {
+        const std::int64_t s = result.sequence_Q[q];
+        EXPECT_EQ(s, static_cast<std::int64_t>(q / 2));
+        const std::int64_t target = 18 + s + static_cast<std::int64_t>(q % 2);
+        EXPECT_EQ(result.label_Q[q], (target * target + s) % 3 == 0);
+        const bool before = ((target - 1) * (target - 1) + s) % 3 == 0;
+        EXPECT_EQ(result.logit_Q[q], 100 * before + 5 + static_cast<float>(q % 2));
+      }
+      EXPECT_EQ(result.metrics, click_metrics(result.logit_Q, result.label_Q, result.sequence_Q));
+      OrderedModel ranking;
+      EXPECT_THROW(evaluate(ctx, comm, ranking, protocol, {Split::test, {}, 6}), Error);
+    });
+  }
 }
 
 }  // namespace
