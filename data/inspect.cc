@@ -79,6 +79,72 @@ void summarise_times(const Dataset& dataset, DatasetSummary& out) {
   out.tie_rate = neighbours == 0 ? 0 : static_cast<double>(equal) / static_cast<double>(neighbours);
 }
 
+void summarise_labels(const Dataset& dataset, DatasetSummary& out) {
+  if (!dataset.has_labels() || out.events == 0) return;
+  std::vector<std::uint8_t> piece;
+  std::int64_t positive = 0;
+  for (std::int64_t begin = 0; begin < dataset.events(); begin += kPiece) {
+    piece.resize(static_cast<std::size_t>(std::min(kPiece, dataset.events() - begin)));
+    dataset.read_labels(begin, piece);
+    positive += std::accumulate(piece.begin(), piece.end(), std::int64_t{0});
+  }
+  out.positive = static_cast<double>(positive) / static_cast<double>(out.events);
+}
+
+void summarise_splits(const Dataset& dataset, DatasetSummary& out) {
+  if (!dataset.has_splits()) return;
+  out.splits.emplace();
+  for (std::int64_t s = 0; s < dataset.sequences(); ++s)
+    ++(*out.splits)[static_cast<std::size_t>(dataset.split(s))];
+  out.last_targets_only = dataset.last_targets_only();
+}
+
+using FeatureSummary = DatasetSummary::FeatureSummary;
+
+std::vector<FeatureSummary::Value> frequent_values(const Dataset& dataset, FeatureOf of,
+                                                   const Feature& feature, std::int64_t rows) {
+  std::vector<std::int64_t> count(static_cast<std::size_t>(feature.values));
+  std::vector<std::int32_t> piece;
+  for (std::int64_t begin = 0; begin < rows; begin += kPiece) {
+    piece.resize(static_cast<std::size_t>(std::min(kPiece, rows - begin)));
+    dataset.read_feature(of, feature.name, begin, piece);
+    for (const std::int32_t id : piece) ++count[id];
+  }
+  std::vector<std::int32_t> order(count.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto top = order.begin() + std::min<std::ptrdiff_t>(5, std::ssize(order));
+  std::partial_sort(order.begin(), top, order.end(), [&](std::int32_t a, std::int32_t b) {
+    return count[a] != count[b] ? count[a] > count[b] : a < b;
+  });
+  std::vector<FeatureSummary::Value> values;
+  for (auto id = order.begin(); id != top && count[*id] > 0; ++id)
+    values.push_back({dataset.feature_value(of, feature.name, *id),
+                      static_cast<double>(count[*id]) / static_cast<double>(rows)});
+  return values;
+}
+
+void summarise_features(const Dataset& dataset, DatasetSummary& out) {
+  const auto add = [&](FeatureOf of, const std::string& prefix, std::int64_t rows) {
+    for (const Feature& feature : dataset.features(of)) {
+      out.features.push_back({prefix + feature.name, feature.values, {}});
+      if (feature.values > 0)
+        out.features.back().frequent = frequent_values(dataset, of, feature, rows);
+    }
+  };
+  add(FeatureOf::event, "event.", out.events);
+  add(FeatureOf::user, "user.", out.sequences);
+  add(FeatureOf::item, "item.", out.items);
+}
+
+std::string feature_text(const FeatureSummary& feature) {
+  if (feature.values == 0) return "numbers";
+  std::string text = fmt::format("{} values", feature.values);
+  for (const auto& value : feature.frequent)
+    text += fmt::format("{} {} {:.1f} %", &value == &feature.frequent[0] ? ":" : ",",
+                        value.text.empty() ? "unknown" : value.text, 100 * value.share);
+  return text;
+}
+
 // A date where the seconds can be one of years 0001 to 9999, else the number alone.
 std::string time_text(std::int64_t seconds) {
   constexpr std::int64_t kFirst = -62135596800, kLast = 253402300799;
@@ -99,6 +165,9 @@ DatasetSummary summarise(const Dataset& dataset) {
   summarise_lengths(dataset, out);
   summarise_items(dataset, out);
   summarise_times(dataset, out);
+  summarise_labels(dataset, out);
+  summarise_splits(dataset, out);
+  summarise_features(dataset, out);
   return out;
 }
 
@@ -109,8 +178,9 @@ std::string to_text(const DatasetSummary& s) {
   };
   line("data set", s.path);
   line("fingerprint", s.fingerprint);
-  line("sequences",
-       fmt::format("{} ({} with validation and test targets)", s.sequences, s.with_targets));
+  line("sequences", s.splits ? fmt::to_string(s.sequences)
+                             : fmt::format("{} ({} with validation and test targets)", s.sequences,
+                                           s.with_targets));
   line("items", fmt::format("{} ({} occur)", s.items, s.items_used));
   line("events", fmt::to_string(s.events));
   line("events/sequence", fmt::format("min {}, median {}, mean {:.1f}, max {}", s.length_min,
@@ -123,6 +193,14 @@ std::string to_text(const DatasetSummary& s) {
   }
   if (s.tie_rate) line("equal times", fmt::format("{:.2f} % of neighbours", 100 * *s.tie_rate));
   line("popular 1 %", fmt::format("{:.1f} % of events", 100 * s.head_share));
+  if (s.positive) line("label 1", fmt::format("{:.1f} % of events", 100 * *s.positive));
+  if (s.splits) {
+    const auto& [training, validation, test] = *s.splits;
+    line("splits",
+         fmt::format("{} training, {} validation, {} test sequences{}", training, validation, test,
+                     s.last_targets_only ? "; only last events are targets" : ""));
+  }
+  for (const auto& feature : s.features) line(feature.name, feature_text(feature));
   for (const auto& [name, value] : s.attributes) line(name, fmt::format("{}", value));
   if (!s.popular.empty()) text += fmt::format("{:>10} {:>10}  {}\n", "item", "events", "title");
   for (const auto& popular : s.popular)

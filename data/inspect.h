@@ -1,7 +1,9 @@
 // What is in a data set, as plain numbers: for a person (text) and for a JSON report (the caller
-// writes the members). Reads the whole data set once; memory: 8 bytes an item and a sequence.
+// writes the members). Reads the whole data set once; memory: 8 bytes an item, a sequence and a
+// value of a feature.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -30,6 +32,19 @@ struct DatasetSummary {
   // Of neighbouring events inside a sequence, the part at equal times: counted here. The file may
   // declare another one ("tie_rate" among the attributes), from before times were dropped.
   std::optional<double> tie_rate;
+  std::optional<double> positive;                     // part of the events with label 1
+  std::optional<std::array<std::int64_t, 3>> splits;  // training, validation, test sequences
+  bool last_targets_only = false;
+  struct FeatureSummary {
+    std::string name;         // "event.action", "user.age"
+    std::int64_t values = 0;  // 0: numbers
+    struct Value {
+      std::string text;
+      double share = 0;  // of the events, sequences or items
+    };
+    std::vector<Value> frequent;  // the most frequent, at most five
+  };
+  std::vector<FeatureSummary> features;
   std::map<std::string, double> attributes;
 };
 

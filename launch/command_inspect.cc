@@ -51,6 +51,20 @@ Json to_json(const DatasetSummary& s) {
                {"attributes", s.attributes}};
   if (s.times) json["times"] = {s.times->first, s.times->second};
   if (s.tie_rate) json["tie_rate"] = *s.tie_rate;
+  if (s.positive) json["positive"] = *s.positive;
+  if (s.splits) {
+    json["splits"] = {{"training", (*s.splits)[0]},
+                      {"validation", (*s.splits)[1]},
+                      {"test", (*s.splits)[2]},
+                      {"last_targets_only", s.last_targets_only}};
+  }
+  for (const auto& feature : s.features) {
+    Json frequent = Json::array();
+    for (const auto& value : feature.frequent)
+      frequent.push_back({{"value", value.text}, {"share", value.share}});
+    json["features"].push_back(
+        {{"name", feature.name}, {"values", feature.values}, {"frequent", frequent}});
+  }
   for (const auto& popular : s.popular) {
     json["popular"].push_back(
         {{"item", popular.item}, {"title", popular.title}, {"count", popular.count}});

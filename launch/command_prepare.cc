@@ -125,7 +125,11 @@ std::string report_json(const PrepareReport& r, const std::string& output) {
 
 void dry_run(const Options& given) {
   const PrepareOptions options = prepare_options(given);
-  for (const std::string& input : options.inputs) {
+  std::vector<std::string> inputs = options.inputs;
+  for (const std::string& other :
+       {options.titles, options.test_input, options.user_features.path, options.item_features.path})
+    if (!other.empty()) inputs.push_back(other);
+  for (const std::string& input : inputs) {
     SR_CHECK(input == "-" || ::access(input.c_str(), R_OK) == 0, ErrorKind::data,
              "{}: cannot be read; is the path right?", input);
   }
@@ -155,7 +159,11 @@ Command prepare_command() {
   command.examples = {
       "seqrank prepare --input=ratings.csv.gz --user=user_id --item=item_id --time=timestamp "
       "--titles=movies.csv --output=ml.h5",
-      "seqrank prepare --input=ml-1m.txt --no-header --columns=user,item --output=ml-1m.h5"};
+      "seqrank prepare --input=ml-1m.txt --no-header --columns=user,item --output=ml-1m.h5",
+      "seqrank prepare --input=ratings.csv --label=rating --positive=4 --item-features=movies.csv "
+      "--item-features-columns=genre,year:number --output=ratings.h5",
+      "seqrank prepare --input=sessions.tsv --test=test.tsv --history-column=prefix "
+      "--output=sessions.h5"};
   command.options = prepare_option_specs();
   command.dry_run = dry_run;
   command.run = run;

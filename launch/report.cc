@@ -81,7 +81,8 @@ void check_json_path(const Options& given) {
   if (!given.has("json")) return;
   namespace fs = std::filesystem;
   const std::string& json = given.text("json");
-  for (const char* key : {"input", "titles", "data", "path", "output"}) {
+  for (const char* key :
+       {"input", "titles", "test", "user-features", "item-features", "data", "path", "output"}) {
     if (!given.has(key)) continue;
     for (const std::string& path : split_list(key, given.text(key))) {
       std::error_code ignored;

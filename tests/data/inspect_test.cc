@@ -47,6 +47,37 @@ TEST(Inspect, CountsWhatIsThere) {
   }
 }
 
+TEST(Inspect, CountsLabelsSplitsAndFeatures) {
+  Scratch scratch;
+  {
+    DatasetWriter writer(scratch.file("a.h5"));
+    writer.add_sequence(std::vector<std::int32_t>{0, 1, 0}, {});
+    writer.add_sequence(std::vector<std::int32_t>{1}, {});
+    writer.append("/event/label", std::vector<std::uint8_t>{1, 1, 0, 1});
+    writer.append("/sequence/split", std::vector<std::uint8_t>{2, 0});
+    writer.append("/event/action", std::vector<std::int32_t>{1, 1, 0, 1});
+    for (const char* name : {"view", "buy"}) writer.append_text("/action/name", name);
+    writer.append("/item/feature/year", std::vector<float>{-1, 1});
+    writer.append("/item/feature/genre", std::vector<std::int32_t>{0, 2});
+    for (const char* name : {"", "Drama", "Crime"})
+      writer.append_text("/item/feature_values/genre", name);
+    writer.set_attribute("last_targets_only", 1.0);
+    writer.finish(2);
+  }
+  const DatasetSummary summary = summarise(Dataset::open(scratch.file("a.h5")));
+  EXPECT_EQ(summary.positive, 0.75);
+  EXPECT_EQ(summary.splits, (std::array<std::int64_t, 3>{1, 0, 1}));
+  ASSERT_EQ(summary.features.size(), 3u);
+  const std::string text = to_text(summary);
+  for (const char* part :
+       {"label 1          75.0 % of events",
+        "1 training, 0 validation, 1 test sequences; only last events are targets",
+        "event.action     2 values: buy 75.0 %, view 25.0 %",
+        "item.genre       3 values: unknown 50.0 %, Crime 50.0 %", "item.year        numbers"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+  }
+}
+
 TEST(Inspect, AnEmptyDataSetIsDescribed) {
   Scratch scratch;
   DatasetWriter(scratch.file("a.h5")).finish(0);
