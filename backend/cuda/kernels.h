@@ -17,6 +17,8 @@
 #include "backend/ops/optimiser.h"
 #include "backend/ops/prefix_pool.h"
 #include "backend/ops/recurrence.h"
+#include "backend/ops/row_dot.h"
+#include "backend/ops/sampled_loss.h"
 #include "backend/ops/softmax_cross_entropy.h"
 #include "backend/ops/top_k.h"
 #include "backend/ops/unique_rows.h"
@@ -63,6 +65,9 @@ decltype(seqrank::prefix_pool) prefix_pool;
 decltype(seqrank::prefix_pool_backward) prefix_pool_backward;
 decltype(seqrank::recurrence) recurrence;
 decltype(seqrank::recurrence_backward) recurrence_backward;
+decltype(seqrank::row_dot) row_dot;
+decltype(seqrank::row_dot_backward) row_dot_backward;
+decltype(seqrank::sampled_loss) sampled_loss;
 decltype(seqrank::softmax_cross_entropy) softmax_cross_entropy;
 decltype(seqrank::top_k) top_k;
 decltype(seqrank::rank_of) rank_of;

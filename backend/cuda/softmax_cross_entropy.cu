@@ -27,17 +27,6 @@ constexpr int kWidth = 4;                                    // items that a thr
 constexpr int kReads = 8;                                    // of a thread
 constexpr std::int64_t kChunk = kThreads * kWidth * kReads;  // items of a row that a block takes
 
-// In every thread of a block; a NaN is passed over.
-__device__ float block_max(float value) {
-  SHARED_ARRAY(float, of_warp, kThreads / 32);
-  value = warp_max(value);
-  if (lane_index() == 0) of_warp[threadIdx.x / 32] = value;
-  __syncthreads();
-  float largest = of_warp[0];
-  for (int warp = 1; warp < kThreads / 32; ++warp) largest = fmaxf(largest, of_warp[warp]);
-  return largest;
-}
-
 // Of a chunk of a row: largest logit, sum of e^(logit - largest), sum of logits.
 constexpr int kParts = 3;
 
