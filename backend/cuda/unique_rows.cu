@@ -16,20 +16,27 @@ constexpr std::int64_t kPlaces = 16;
 __global__ void sum_pieces_kernel(float* sum_UD, float* carried_PD, const float* x_ND,
                                   const std::int32_t* order_N, const std::int32_t* place_N,
                                   const std::int32_t* offset_U1, std::int64_t events,
-                                  std::int64_t d) {
+                                  std::int64_t rows, std::int64_t d) {
   const std::int64_t piece = row_index(), column = column_index();
   const std::int64_t begin = piece * kPlaces, end = min(events, begin + kPlaces);
   if (begin >= events || column >= d) return;
+  // Rows without events: those before the first that has some, and those behind each.
+  const auto clear = [&](std::int64_t u) {
+    for (; u < rows && offset_U1[u] == offset_U1[u + 1]; ++u) sum_UD[u * d + column] = 0;
+  };
+  if (piece == 0) clear(0);
   for (std::int64_t i = begin; i < end;) {
     const std::int32_t u = place_N[order_N[i]];
     const std::int64_t last = min(end, std::int64_t{offset_U1[u + 1]});
     float sum = 0;
 #pragma unroll 4
     for (; i < last; ++i) sum += x_ND[order_N[i] * d + column];
-    if (offset_U1[u] >= begin)
+    if (offset_U1[u] >= begin) {
       sum_UD[u * d + column] = sum;
-    else
+      clear(u + 1);
+    } else {
       carried_PD[piece * d + column] = sum;
+    }
   }
 }
 
@@ -59,7 +66,7 @@ void sum_rows(Context& ctx, Tensor& sum_UD, const Tensor& x_ND, const UniqueRows
   launch<sum_pieces_kernel>(per_row_and_column(pieces, d), stream_of(ctx), out<float>(sum_UD),
                             update<float>(carried_PD), in<float>(x_ND),
                             in<std::int32_t>(rows.order_N), in<std::int32_t>(rows.place_N),
-                            in<std::int32_t>(rows.offset_U1), events, d);
+                            in<std::int32_t>(rows.offset_U1), events, sum_UD.dim(0), d);
   launch<add_carried_kernel>(per_row_and_column(pieces, d), stream_of(ctx), update<float>(sum_UD),
                              in<float>(carried_PD), in<std::int32_t>(rows.order_N),
                              in<std::int32_t>(rows.place_N), in<std::int32_t>(rows.offset_U1),

@@ -7,37 +7,75 @@
 
 #include "backend/cpu/kernels.h"
 #include "backend/dispatch.h"
+#include "backend/ops/activation.h"
 #include "backend/ops/expect.h"
 
 namespace seqrank {
 
-UniqueRows unique_rows(Arena& arena, std::span<const std::int32_t> id_N) {
-  const auto n = static_cast<std::int64_t>(id_N.size());
-  std::vector<std::uint64_t> sorted(id_N.size());  // id, then event
+namespace {
+
+// Id, then event; by rising id, those of one id in rising order.
+std::vector<std::uint64_t> sorted_events(std::span<const std::int32_t> id_N) {
+  std::vector<std::uint64_t> sorted(id_N.size());
   for (std::size_t i = 0; i < id_N.size(); ++i)
     sorted[i] = static_cast<std::uint64_t>(id_N[i]) << 32 | i;
   std::ranges::sort(sorted);
+  return sorted;
+}
 
+std::int32_t id_of(std::uint64_t entry) {
+  return static_cast<std::int32_t>(entry >> 32);
+}
+
+// id_U rises and has all ids of the list.
+UniqueRows rows_among(Arena& arena, const Tensor& id_U, const std::vector<std::uint64_t>& sorted) {
+  const auto n = static_cast<std::int64_t>(sorted.size());
   UniqueRows rows;
+  rows.id_U = id_U;
   rows.place_N = Tensor(arena, DType::i32, {n}, Tag::batch);
   rows.order_N = Tensor(arena, DType::i32, {n}, Tag::batch);
-  std::vector<std::int32_t> ids, offsets;
-  for (std::size_t i = 0; i < sorted.size(); ++i) {
-    const auto id = static_cast<std::int32_t>(sorted[i] >> 32);
-    const auto event = static_cast<std::int32_t>(sorted[i] & 0xffffffffu);
-    if (ids.empty() || ids.back() != id) {
-      ids.push_back(id);
-      offsets.push_back(static_cast<std::int32_t>(i));
+  rows.offset_U1 = Tensor(arena, DType::i32, {id_U.numel() + 1}, Tag::batch);
+  std::int32_t* const place = rows.place_N.data<std::int32_t>();
+  std::int32_t* const order = rows.order_N.data<std::int32_t>();
+  std::int32_t* const offset = rows.offset_U1.data<std::int32_t>();
+  const auto ids = id_U.span<std::int32_t>();
+  std::size_t i = 0;
+  for (std::size_t u = 0; u < ids.size(); ++u) {
+    offset[u] = static_cast<std::int32_t>(i);
+    for (; i < sorted.size() && id_of(sorted[i]) == ids[u]; ++i) {
+      order[i] = static_cast<std::int32_t>(sorted[i] & 0xffffffffu);
+      place[order[i]] = static_cast<std::int32_t>(u);
     }
-    rows.order_N.data<std::int32_t>()[i] = event;
-    rows.place_N.data<std::int32_t>()[event] = static_cast<std::int32_t>(ids.size()) - 1;
   }
-  offsets.push_back(static_cast<std::int32_t>(n));
-  const auto u = static_cast<std::int64_t>(ids.size());
-  rows.id_U = Tensor(arena, DType::i32, {u}, Tag::batch);
-  rows.offset_U1 = Tensor(arena, DType::i32, {u + 1}, Tag::batch);
-  std::ranges::copy(ids, rows.id_U.data<std::int32_t>());
-  std::ranges::copy(offsets, rows.offset_U1.data<std::int32_t>());
+  offset[ids.size()] = static_cast<std::int32_t>(n);
+  return rows;
+}
+
+}  // namespace
+
+UniqueRows unique_rows(Arena& arena, std::span<const std::int32_t> id_N) {
+  return shared_unique_rows(arena, {id_N}).front();
+}
+
+std::vector<UniqueRows> shared_unique_rows(
+    Arena& arena, std::initializer_list<std::span<const std::int32_t>> lists) {
+  std::vector<std::vector<std::uint64_t>> sorted;
+  std::vector<std::int32_t> ids;
+  for (const auto& list : lists) {
+    sorted.push_back(sorted_events(list));
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const std::int32_t id = id_of(sorted.back()[i]);
+      if (i == 0 || id != ids.back()) ids.push_back(id);
+    }
+  }
+  if (lists.size() > 1) {
+    std::ranges::sort(ids);
+    ids.erase(std::ranges::unique(ids).begin(), ids.end());
+  }
+  Tensor id_U(arena, DType::i32, {static_cast<std::int64_t>(ids.size())}, Tag::batch);
+  std::ranges::copy(ids, id_U.data<std::int32_t>());
+  std::vector<UniqueRows> rows;
+  for (const auto& list : sorted) rows.push_back(rows_among(arena, id_U, list));
   return rows;
 }
 
@@ -51,6 +89,10 @@ void sum_rows(Context& ctx, Tensor& sum_UD, const Tensor& x_ND, const UniqueRows
   expect(op, "place_N", rows.place_N, DType::i32, {n});
   expect(op, "order_N", rows.order_N, DType::i32, {n});
   expect(op, "offset_U1", rows.offset_U1, DType::i32, {u + 1});
+  if (n == 0) {
+    fill(ctx, sum_UD, 0);
+    return;
+  }
   SR_DISPATCH(ctx, sum_rows, sum_UD, x_ND, rows);
 }
 

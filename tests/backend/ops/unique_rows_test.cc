@@ -25,6 +25,45 @@ TEST(UniqueRows, SortsIdsAndKeepsTheOrderOfTheirEvents) {
   EXPECT_THAT(rows.offset_U1.span<std::int32_t>(), ElementsAre(0, 1, 3, 6, 7));
 }
 
+TEST(UniqueRows, SeveralListsShareTheirIds) {
+  Arena arena;
+  const std::vector<std::int32_t> a = {7, 2, 7}, b = {0, 9}, c;
+  const auto rows = shared_unique_rows(arena, {a, b, c});
+  ASSERT_EQ(rows.size(), 3u);
+  for (const UniqueRows& list : rows) {
+    EXPECT_THAT(list.id_U.span<std::int32_t>(), ElementsAre(0, 2, 7, 9));
+    EXPECT_EQ(list.id_U.raw(), rows[0].id_U.raw());
+  }
+  EXPECT_THAT(rows[0].place_N.span<std::int32_t>(), ElementsAre(2, 1, 2));
+  EXPECT_THAT(rows[0].order_N.span<std::int32_t>(), ElementsAre(1, 0, 2));
+  EXPECT_THAT(rows[0].offset_U1.span<std::int32_t>(), ElementsAre(0, 0, 1, 3, 3));
+  EXPECT_THAT(rows[1].place_N.span<std::int32_t>(), ElementsAre(0, 3));
+  EXPECT_THAT(rows[1].offset_U1.span<std::int32_t>(), ElementsAre(0, 1, 1, 1, 2));
+  EXPECT_THAT(rows[2].offset_U1.span<std::int32_t>(), ElementsAre(0, 0, 0, 0, 0));
+}
+
+// Rows that only another list looks up: first ones, last ones, and many in between.
+SEQRANK_OP_TEST(UniqueRows, RowsWithoutEventsBecomeZero) {
+  for (auto [events, others] : {std::pair{0, 40}, {1, 3}, {40, 700}, {700, 40}}) {
+    Context ctx(device, 1);
+    std::vector<std::int32_t> ids, more;
+    for (int i = 0; i < events; ++i) ids.push_back(1000 + i * 37 % 97 * 5);
+    for (int i = 0; i < others; ++i) more.push_back(900 + i * 7 % 811);
+    const UniqueRows host = shared_unique_rows(ctx.host_arena(), {ids, more})[0];
+    const UniqueRows rows = {to_device(ctx, host.id_U), to_device(ctx, host.place_N),
+                             to_device(ctx, host.order_N), to_device(ctx, host.offset_U1)};
+    const std::int64_t u = rows.id_U.dim(0);
+    Tensor x_ND = ctx.empty(DType::f32, {events, 3}), sum_UD = ctx.empty(DType::f32, {u, 3});
+    fill(ctx, x_ND, 2);
+    fill(ctx, sum_UD, NAN);
+    sum_rows(ctx, sum_UD, x_ND, rows);
+    std::vector<double> want(3 * u, 0);
+    for (std::int32_t place : host.place_N.span<std::int32_t>())
+      for (int d = 0; d < 3; ++d) want[3 * place + d] += 2;
+    EXPECT_EQ(get_values(ctx, sum_UD), want) << events << " events, " << others << " others";
+  }
+}
+
 TEST(UniqueRows, NoIdsAreNoRows) {
   Arena arena;
   const UniqueRows rows = unique_rows(arena, {});
