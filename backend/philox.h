@@ -19,6 +19,7 @@ enum class Purpose : std::uint32_t {
   attention_dropout = 6,
   masking = 8,
   interests = 9,
+  negatives = 10,
 };
 
 using Philox4 = std::array<std::uint32_t, 4>;

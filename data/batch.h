@@ -31,6 +31,13 @@ struct Masking {
   bool halves = false;    // half of the samples have another's second half: same_B
 };
 
+// Items drawn as wrong answers, see data/negatives.h.
+enum class Sampler { uniform, frequency, in_batch };
+struct NegativeNeeds {
+  std::int64_t count = 0;  // of a step, common to all events of all ranks; 0: none
+  Sampler sampler = Sampler::uniform;
+};
+
 // What a model reads of a batch besides items. Columns: see data/event_columns.h.
 struct BatchNeeds {
   std::vector<std::string> columns;
@@ -38,7 +45,8 @@ struct BatchNeeds {
   bool times = false;
   std::string ahead_column = {};  // of the targets; "": none
   std::int64_t ahead = 0;         // events, the target the first of them
-  std::int64_t max_length = 0;    // events of a sequence that it can read; 0: any
+  NegativeNeeds negatives = {};
+  std::int64_t max_length = 0;  // events of a sequence that it can read; 0: any
   Objective objective = Objective::next;
   Masking masking = {};
 };
@@ -50,6 +58,11 @@ struct Batch {
   Tensor item_N;         // i32, dense item ids, 0 = the most frequent
   Tensor target_N;       // i32, the item that follows; absent when there is nothing to predict
   UniqueRows item_rows;  // of item_N; absent likewise
+  // With negatives item_rows.id_U are the rows of these, too, and the same in all three; each has
+  // places and events of its own.
+  Tensor negative_S;        // i32, the same on all ranks; absent unless asked for
+  Tensor negative_log_q_S;  // f32, log of how often each is expected among the draws
+  UniqueRows target_rows, negative_rows;
   // Objective::masked, in place of target_N: which events are hidden (rising) and their items. A
   // hidden event's item_N may be one more than the last item: the mask. When ranking, the mask is
   // the last event of each sequence.

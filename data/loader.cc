@@ -8,11 +8,13 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "backend/check.h"
 #include "data/event_columns.h"
 #include "data/masked_batch.h"
+#include "data/negatives.h"
 #include "data/next_values.h"
 #include "data/sample_order.h"
 #include "data/windows.h"
@@ -25,7 +27,12 @@ struct TrainLoader::Impl {
         arena(batch_arena),
         options(loader_options),
         windows(protocol, loader_options.max_length - extra_inputs()),
-        order(loader_options.seed, windows.count()) {}
+        order(loader_options.seed, windows.count()) {
+    if (options.needs.negatives.count == 0) return;
+    SR_CHECK(options.needs.objective == Objective::next, ErrorKind::usage,
+             "--loss.kind: hidden items are learned with the exact softmax alone");
+    negatives.emplace(dataset, windows, options.seed, options.needs.negatives);
+  }
 
   std::int64_t steps_per_epoch() const {
     return (windows.count() + options.global_batch - 1) / options.global_batch;
@@ -33,7 +40,7 @@ struct TrainLoader::Impl {
   // A window's last target is an input too where inputs may be hidden.
   std::int64_t extra_inputs() const { return options.needs.objective == Objective::masked; }
   Batch make(std::int64_t step) const;
-  Batch make_next(std::span<const Window> all, std::int64_t first_place) const;
+  Batch make_next(std::int64_t step, std::span<const Window> all, std::int64_t first_place) const;
   void run();
   void wait_for_batch(std::unique_lock<std::mutex>& lock);
 
@@ -42,6 +49,7 @@ struct TrainLoader::Impl {
   const LoaderOptions options;
   const TrainingWindows windows;
   const SampleOrder order;
+  std::optional<NegativeSampler> negatives;
 
   // The reading thread makes batches next_to_make, ... in order into `ready`, at most
   // options.prefetch of them. seek() starts a new generation; a batch of an older one is dropped.
@@ -69,10 +77,11 @@ Batch TrainLoader::Impl::make(std::int64_t step) const {
   if (options.needs.objective == Objective::masked)
     return masked_batch(dataset, arena, options.needs, {options.seed, options.rank, options.world},
                         all, first_place);
-  return make_next(all, first_place);
+  return make_next(step, all, first_place);
 }
 
-Batch TrainLoader::Impl::make_next(std::span<const Window> all, std::int64_t first_place) const {
+Batch TrainLoader::Impl::make_next(std::int64_t step, std::span<const Window> all,
+                                   std::int64_t first_place) const {
   std::vector<std::int64_t> events;
   for (const Window& window : all) events.push_back(window.events);
   const std::vector<int> rank_of = assign_ranks(events, options.world);
@@ -91,7 +100,17 @@ Batch TrainLoader::Impl::make_next(std::span<const Window> all, std::int64_t fir
   if (!options.needs.ahead_column.empty())
     batch.ahead_NK = next_values(arena, batch.ids.at(options.needs.ahead_column), batch.offset_B1,
                                  options.needs.ahead);
-  batch.item_rows = unique_rows(arena, batch.item_N.span<std::int32_t>());
+  if (negatives) {
+    negatives->draw(step, all, arena, batch);
+    auto rows = shared_unique_rows(
+        arena, {batch.item_N.span<std::int32_t>(), batch.target_N.span<std::int32_t>(),
+                batch.negative_S.span<std::int32_t>()});
+    batch.item_rows = rows[0];
+    batch.target_rows = rows[1];
+    batch.negative_rows = rows[2];
+  } else {
+    batch.item_rows = unique_rows(arena, batch.item_N.span<std::int32_t>());
+  }
   std::copy(places.begin(), places.end(), batch.place_B.span<std::int64_t>().begin());
   batch.global_events = global_events;
   batch.global_targets = global_events;  // every input has an event that follows it
