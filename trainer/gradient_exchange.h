@@ -33,7 +33,7 @@ class GradientExchange {
     bool whole = true;                // frozen: all of it is here, for good
   };
 
-  // `store` must be allocated, with as many row_pieces as ranks, and outlive this. A bucket is
+  // `store` must be allocated, in as many pieces as ranks, and outlive this. A bucket is
   // filled from its last parameter to its first, so that small ones join the large one declared
   // before them. What is read by rows is a bucket of its own. Parameters that are frozen by now
   // share none with others: they send no gradients, and their values travel once at most.

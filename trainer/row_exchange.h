@@ -1,6 +1,6 @@
 // Rows of tables between the ranks that look them up and the ranks that own them: values in
 // forward, gradients in backward, each row once a rank. Every rank owns an equal piece of a table's
-// rows (ParameterStore::allocate with as many row_pieces as ranks). Which rows a step reads is told
+// rows (ParameterStore::allocate in as many pieces as ranks). Which rows a step reads is told
 // a step ahead, between hosts, so that nobody has to ask a device. Knows no buckets.
 #pragma once
 

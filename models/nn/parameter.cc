@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <numeric>
 
 #include "backend/ops/activation.h"
 #include "backend/philox.h"
@@ -10,6 +11,15 @@
 
 namespace seqrank {
 namespace {
+
+// Elements: 256 bytes, what matrix products and cuDNN want of an address to be fastest.
+constexpr std::int64_t kAlignment = 64;
+// Elements: 16 bytes, what NCCL moves at once.
+constexpr std::int64_t kVector = 4;
+
+std::int64_t round_up(std::int64_t n, std::int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
 
 // FNV-1a: the initial values of a parameter do not change when another is added before it.
 std::uint32_t name_hash(const std::string& name) {
@@ -66,16 +76,15 @@ Parameter& ParameterStore::declare(const std::string& name, Shape shape, Initial
   return parameters_.back();
 }
 
-void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int row_pieces) {
+void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces) {
+  const std::int64_t whole_unit = std::lcm(kAlignment, kVector * pieces);
   std::int64_t elements = 0;
   for (Parameter& parameter : parameters_) {
-    parameter.offset = elements;
-    parameter.extent = parameter.shape.numel();
-    if (parameter.access != Access::whole) {
-      const std::int64_t rows = parameter.shape[0];
-      parameter.extent += (row_pieces - rows % row_pieces) % row_pieces * parameter.shape[1];
-    }
-    elements += parameter.extent;
+    parameter.offset = round_up(elements, kAlignment);
+    parameter.extent = parameter.access == Access::whole
+                           ? round_up(parameter.shape.numel(), whole_unit)
+                           : round_up(parameter.shape[0], pieces) * parameter.shape[1];
+    elements = parameter.offset + parameter.extent;
   }
   values_P = ctx.empty(DType::f32, {elements}, Tag::parameter);
   gradients_P = ctx.empty(DType::f32, {elements}, Tag::gradient);

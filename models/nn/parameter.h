@@ -68,9 +68,11 @@ class ParameterStore {
                      Decay decay = Decay::yes, Access access = Access::whole);
 
   // Lays out and initialises all that was declared; call once. Values depend on (seed, name,
-  // element) alone. Gradients are zero. What is read by rows is given rows that nobody reads, up to
-  // a multiple of row_pieces, so that so many equal pieces of it hold whole rows.
-  void allocate(Context& ctx, std::uint64_t seed, int row_pieces = 1);
+  // element) alone. Gradients are zero. Every parameter begins at a multiple of 256 bytes, and is
+  // given elements that nobody reads, zeros, so that `pieces` equal pieces of it are whole rows of
+  // what is read by rows, and multiples of 16 bytes of what is not. Neighbours that are not read by
+  // rows lie without a gap.
+  void allocate(Context& ctx, std::uint64_t seed, int pieces = 1);
 
   // Called before each read of a parameter through value(): whoever brings values from elsewhere
   // makes the compute stream wait for them there. None: nothing is on its way.

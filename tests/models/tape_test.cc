@@ -99,14 +99,33 @@ TEST(ParameterStore, WhatIsReadByRowsTakesWholeRowsAPiece) {
   const Parameter& table = store.declare("table", {5, 3}, one, Decay::yes, Access::rows_and_whole);
   const Parameter& after = store.declare("after", {2}, one);
   store.allocate(ctx, 1, 4);
-  EXPECT_EQ(table.offset, 15);
+  EXPECT_EQ(table.offset, 64);
   EXPECT_EQ(table.extent, 8 * 3);
   EXPECT_EQ(table.value().shape(), Shape({5, 3}));
-  EXPECT_EQ(after.offset, 15 + 24);
-  EXPECT_EQ(after.extent, 2);
+  EXPECT_EQ(after.offset, 128);
+  EXPECT_EQ(after.extent, 64);
   const auto values = store.values().span<float>();
   for (std::size_t i = 0; i < values.size(); ++i)
-    EXPECT_EQ(values[i], i < 30 || i >= 39 ? 1.0f : 0.0f) << i;
+    EXPECT_EQ(values[i], i % 64 < (i < 128 ? 15u : 2u) ? 1.0f : 0.0f) << i;
+}
+
+TEST(ParameterStore, PiecesAreEqualAndOfWholeVectors) {
+  Context ctx(Device::cpu, 1);
+  for (const int pieces : {1, 2, 3, 8, 48, 200}) {
+    ParameterStore store;
+    store.declare("one", {1}, {});
+    store.declare("many", {7, 43}, {});
+    store.declare("rows", {5, 3}, {}, Decay::yes, Access::rows);
+    store.declare("last", {65}, {});
+    store.allocate(ctx, 1, pieces);
+    const auto& p = store.parameters();
+    for (const Parameter& each : p) {
+      EXPECT_EQ(each.offset % 64, 0) << each.name << " in " << pieces;
+      EXPECT_EQ(each.extent % (each.access == Access::whole ? 4 * pieces : 3 * pieces), 0)
+          << each.name << " in " << pieces;
+    }
+    EXPECT_EQ(p[1].offset, p[0].offset + p[0].extent) << "a bucket may hold both";
+  }
 }
 
 TEST(ParameterStore, InitialValuesDependOnSeedAndNameAlone) {

@@ -15,8 +15,9 @@
 namespace seqrank {
 namespace {
 
-// Two buckets under a limit of 40 bytes, in the order of leaving: {large, c}, {a, b}.
-constexpr ExchangeOptions kOptions = {40, Overlap::yes};
+// Two buckets under a limit of 512 bytes, in the order of leaving: {large, c}, {a, b}; each of
+// these takes 256 bytes.
+constexpr ExchangeOptions kOptions = {512, Overlap::yes};
 
 void declare(ParameterStore& store) {
   const Initialiser uniform{Initialiser::Kind::uniform, 1};
@@ -41,7 +42,7 @@ TEST(GradientExchange, CutsBucketsBySizeAndEveryRankOwnsItsPiece) {
     store.allocate(ctx, 1);
     const GradientExchange exchange(ctx, store, comm, kOptions);
     ASSERT_EQ(exchange.buckets().size(), 2u);
-    const std::int64_t begins[] = {10, 0}, ends[] = {37, 10};
+    const std::int64_t begins[] = {128, 0}, ends[] = {256, 128};
     for (int i = 0; i < 2; ++i) {
       const auto& bucket = exchange.buckets()[i];
       EXPECT_EQ(bucket.begin, begins[i]);
@@ -167,7 +168,7 @@ TEST(GradientExchange, UpdatedValuesReachEveryRankBeforeTheyAreReadRowsFirst) {
     ParameterStore store;
     Parameter& input = store.declare("input", {5, 2}, {}, Decay::yes, Access::rows);
     Parameter& first = store.declare("first", {11}, {});
-    Parameter& second = store.declare("second", {13}, {});
+    Parameter& second = store.declare("second", {200}, {});
     store.allocate(ctx, 1, 3);
     GradientExchange exchange(ctx, store, comm, kOptions);
     std::vector<CallTiming> calls;
@@ -183,7 +184,7 @@ TEST(GradientExchange, UpdatedValuesReachEveryRankBeforeTheyAreReadRowsFirst) {
       const FetchedRows rows = exchange.hooks().fetch_rows(input, id_U);
       EXPECT_EQ(values_of(rows.row_UD.rows(0, 1)), counted(base, input.offset, 2));
       EXPECT_EQ(values_of(rows.row_UD.rows(1, 2)), counted(base, input.offset + 8, 2));
-      EXPECT_EQ(values_of(second.value()), counted(base, second.offset, 13));
+      EXPECT_EQ(values_of(second.value()), counted(base, second.offset, 200));
       EXPECT_EQ(values_of(first.value()), counted(base, first.offset, 11));
       exchange.finish();
       comm.stream().synchronize();
@@ -195,7 +196,7 @@ TEST(GradientExchange, UpdatedValuesReachEveryRankBeforeTheyAreReadRowsFirst) {
                                                         : call.operation);
       // Rows that are read, the values, and the ids of the next step's rows; in the first step its
       // own as well.
-      std::vector<std::string> expected = {"all_to_all_v", "44", "52", "all_to_all_counted"};
+      std::vector<std::string> expected = {"all_to_all_v", "768", "1536", "all_to_all_counted"};
       if (base == 100) expected.insert(expected.begin(), "all_to_all_counted");
       EXPECT_EQ(made, expected);
     }
@@ -256,7 +257,7 @@ std::vector<float> updated(int ranks) {
 
 TEST(ShardedAdamW, UpdatesOnAnyNumberOfRanksAsOnOne) {
   const std::vector<float> one = updated(1);
-  ASSERT_EQ(one.size(), 37u);
+  ASSERT_EQ(one.size(), 256u);
   for (int ranks : {2, 3, 5}) EXPECT_EQ(updated(ranks), one) << ranks;
 }
 
