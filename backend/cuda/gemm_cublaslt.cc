@@ -7,6 +7,7 @@
 
 #include <cublasLt.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <utility>
@@ -161,8 +162,10 @@ cublasLtMatmulAlgo_t best_algorithm(const State& state, const Key& key, const Te
       static_cast<std::uint64_t>(kWorkspaceBytes));
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, key.align_b);  // it sees b first
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key.align_a);
-  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key.align_c);
-  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.align_c);
+  // An algorithm reads the bias as it writes the product; there is no preference of its own for it.
+  const std::uint32_t align_out = std::min(key.align_c, key.align_bias);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, align_out);
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, align_out);
   cublasLtMatmulHeuristicResult_t found{};
   int count = 0;
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
@@ -184,14 +187,19 @@ bool serves(const State& state, const cublasLtMatmulAlgo_t& algorithm, Descripti
   return status == CUBLAS_STATUS_SUCCESS && result.workspaceSize <= std::size_t{kWorkspaceBytes};
 }
 
+// A pure function of the key, asked of the library once a key.
 cublasLtMatmulAlgo_t algorithm_of(State& state, const Key& key, Description& described,
                                   const Tensor& bias_N) {
+  if (const auto known = state.algorithms.find(key); known != state.algorithms.end())
+    return known->second;
   const Key shared = shared_shape(key);
   auto place = state.algorithms.find(shared);
   if (place == state.algorithms.end())
     place = state.algorithms.emplace(shared, best_algorithm(state, shared, bias_N)).first;
-  if (shared == key || serves(state, place->second, described)) return place->second;
-  return best_algorithm(state, key, bias_N);
+  if (shared == key) return place->second;
+  const cublasLtMatmulAlgo_t algorithm =
+      serves(state, place->second, described) ? place->second : best_algorithm(state, key, bias_N);
+  return state.algorithms.emplace(key, algorithm).first->second;
 }
 
 }  // namespace
