@@ -85,14 +85,10 @@ class DeviceMemory final : public Memory {
   explicit DeviceMemory(std::shared_ptr<CudaStream> compute) : compute_(std::move(compute)) {}
   void* obtain(std::size_t bytes) override {
     use_device(compute_->ordinal());
-    void* block = nullptr;
-    const cudaError_t error = cudaMallocAsync(&block, bytes, compute_->get());
-    if (error == cudaErrorMemoryAllocation) {
-      cudaGetLastError();  // it is told by the arena, with the table
-      return nullptr;
-    }
-    cuda_check(error, "cudaMallocAsync");
-    return block;
+    void* block = ask(bytes);
+    if (block != nullptr) return block;
+    wait_for_freed();
+    return ask(bytes);  // null: told by the arena, with the table
   }
   void give_back(void* block) override {
     use_device(compute_->ordinal());
@@ -100,6 +96,26 @@ class DeviceMemory final : public Memory {
   }
 
  private:
+  void* ask(std::size_t bytes) {
+    void* block = nullptr;
+    const cudaError_t error = cudaMallocAsync(&block, bytes, compute_->get());
+    if (error == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      return nullptr;
+    }
+    cuda_check(error, "cudaMallocAsync");
+    return block;
+  }
+  // Freed is only what the stream has come to, and the driver's pool holds on to it in sizes that
+  // may serve nobody.
+  void wait_for_freed() {
+    compute_->synchronize();
+    cudaMemPool_t pool = nullptr;
+    cuda_check(cudaDeviceGetDefaultMemPool(&pool, compute_->ordinal()),
+               "cudaDeviceGetDefaultMemPool");
+    cuda_check(cudaMemPoolTrimTo(pool, 0), "cudaMemPoolTrimTo");
+  }
+
   std::shared_ptr<CudaStream> compute_;
 };
 

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "backend/context.h"
+#include "backend/cuda/runtime.h"
 #include "tests/emulated/handles.h"
 #include "tests/support/emulated/options.h"
 #include "tests/support/emulated/sanitizers.h"
@@ -194,6 +196,24 @@ TEST_F(EmulatedRuntime, MemoryRunsOutAndComesBack) {
   cuda_check(cudaMemGetInfo(&available, &total), "cudaMemGetInfo");
   EXPECT_EQ(available, total);
   options().device_memory = before;
+}
+
+// The block is freed behind work that is slow, and the pool holds on to it.
+TEST_F(EmulatedRuntime, AnArenaWaitsForWhatWasGivenBackBeforeMemoryIsShort) {
+  const Options before = options();
+  options().device_memory = 1 << 20;
+  options().pool_keeps_freed = true;
+  {
+    Context ctx(Device::cuda, 1);
+    for (int i = 0; i < 3; ++i) {
+      const Tensor most = ctx.empty(DType::u8, {700 << 10});
+      enqueue(static_cast<cuda::CudaStream&>(ctx.compute()).get(), "sleeper", {},
+              [] { std::this_thread::sleep_for(std::chrono::milliseconds(20)); });
+    }
+    const Tensor most = ctx.empty(DType::u8, {700 << 10});
+    EXPECT_THROW(ctx.empty(DType::u8, {700 << 10}), Error);
+  }
+  options() = before;
 }
 
 TEST(EmulatedOptions, RefuseWhatTheyDoNotKnow) {

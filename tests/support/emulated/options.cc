@@ -35,6 +35,8 @@ void set_option(Options& o, std::string_view name, std::string_view value) {
     o.devices = static_cast<int>(n());
   } else if (name == "device_memory_kb") {
     o.device_memory = std::size_t{n()} << 10;
+  } else if (name == "pool_keeps_freed") {
+    o.pool_keeps_freed = n() != 0;
   } else if (name == "schedule") {
     o.schedule = choice<Schedule>(name, value,
                                   {{"forward", Schedule::forward},

@@ -24,6 +24,9 @@ enum class TsanView {
 struct Options {
   int devices = 2;
   std::size_t device_memory = std::size_t{1} << 30;  // bytes, of each
+  // Freed memory of a device serves again only after cudaMemPoolTrimTo, and that takes only what
+  // the streams have come to: the worst that a driver's pool may do.
+  bool pool_keeps_freed = false;
 
   Schedule schedule = Schedule::forward;
   TsanView tsan = TsanView::blocks;

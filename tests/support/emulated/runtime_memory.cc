@@ -27,7 +27,11 @@ void check_tail(std::uintptr_t begin, std::size_t bytes) {
 void retire(std::uintptr_t begin, Allocation& a) {
   State& s = state();
   a.freed = true;
-  if (a.device_memory) s.used[a.device] -= a.bytes;
+  if (a.device_memory && options().pool_keeps_freed) {
+    s.pooled.push_back({begin, a.bytes, a.device});
+  } else if (a.device_memory) {
+    s.used[a.device] -= a.bytes;
+  }
   s.quarantine.push_back(begin);
   s.quarantine_bytes += a.bytes;
 }
@@ -189,6 +193,33 @@ cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
   touch(stream->actor, "cudaFreeAsync", p, bytes, Mode::write);
   retire(begin, *a);
   push(stream, "cudaFreeAsync", [begin, bytes] { poison_freed(begin, bytes); });
+  return cudaSuccess;
+}
+
+// A device's pool is told by its number.
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device) {
+  const Entry entry("cudaDeviceGetDefaultMemPool");
+  if (device < 0 || device >= options().devices) {
+    return fail(cudaErrorInvalidDevice, "cudaDeviceGetDefaultMemPool: no such device");
+  }
+  *pool = reinterpret_cast<cudaMemPool_t>(static_cast<std::uintptr_t>(device) + 1);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, std::size_t keep) {
+  const Entry entry("cudaMemPoolTrimTo");
+  const int device = static_cast<int>(number(pool)) - 1;
+  if (device < 0 || device >= options().devices || keep != 0) {
+    return fail(cudaErrorInvalidValue, "cudaMemPoolTrimTo: of a default pool, to 0, alone");
+  }
+  State& s = state();
+  std::erase_if(s.pooled, [&](const Freed& freed) {
+    const auto a = s.allocations.find(freed.begin);
+    const bool to_come = a != s.allocations.end() && a->second.freed && !a->second.poisoned;
+    if (freed.device != device || to_come) return false;
+    s.used[device] -= freed.bytes;
+    return true;
+  });
   return cudaSuccess;
 }
 

@@ -90,6 +90,12 @@ struct Allocation {
   bool poisoned = false;  // and its turn has come
 };
 
+struct Freed {
+  std::uintptr_t begin;
+  std::size_t bytes;
+  int device;
+};
+
 struct State {
   std::mutex mutex;
   OrderCheck order;
@@ -97,6 +103,7 @@ struct State {
   std::deque<std::uintptr_t> quarantine;             // oldest first
   std::size_t quarantine_bytes = 0;
   std::map<int, std::size_t> used;  // bytes of each device
+  std::vector<Freed> pooled;        // of these, under Options::pool_keeps_freed
   std::vector<CUstream_st*> streams;
   std::map<int, std::mutex> host_task;  // of each device
 };
