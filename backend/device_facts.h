@@ -10,6 +10,8 @@
 
 namespace seqrank {
 
+class Context;
+
 struct DeviceFacts {
   std::string name, pci;   // "NVIDIA H100 80GB HBM3", "0000:19:00.0"
   std::string capability;  // "9.0"
@@ -27,5 +29,8 @@ struct CudaFacts {
 CudaFacts cuda_facts();
 // "cuDNN" -> "cuDNN 9.13.0"; empty in a program built without CUDA.
 std::map<std::string, std::string> cuda_library_versions();
+// Lines on what vendor libraries decided in this context since the last call: an algorithm, once a
+// kind of layer.
+std::vector<std::string> take_device_notes(Context& ctx);
 
 }  // namespace seqrank

@@ -33,5 +33,8 @@ CudaFacts cuda_facts() {
 std::map<std::string, std::string> cuda_library_versions() {
   return {};
 }
+std::vector<std::string> take_device_notes(Context&) {
+  return {};
+}
 
 }  // namespace seqrank

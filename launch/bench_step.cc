@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "backend/check.h"
+#include "backend/device_facts.h"
 #include "collective/communicator.h"
 #include "launch/bench.h"
 #include "launch/output.h"
@@ -110,6 +111,7 @@ int run(const Options& given, Communicator& comm) {
   const StepBench bench = bench_step(device.ctx(), device.ranks(), dataset, given);
   if (comm.rank() != 0) return 0;
   if (!device.why().empty()) print_out(device.why() + "\n");
+  for (const std::string& note : take_device_notes(device.ctx())) print_out(note + "\n");
   print_bench(bench);
   const char* name = device_name(device.ctx().device());
   if (given.has("json")) write_file(given.text("json"), to_json_text(bench, name, given));

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "backend/device_facts.h"
 #include "trainer/host_pieces.h"
 #include "trainer/training_run.h"
 
@@ -114,6 +115,7 @@ TrainOutcome TrainingRun::train_steps() {
     parts_.step->run(batch, state_.step, static_cast<float>(parts_.schedule.rate(state_.step)),
                      wishes_to_stop() ? TrainStep::Wish::stop : TrainStep::Wish::go_on,
                      next ? &*next : nullptr);
+    for (const std::string& note : take_device_notes(ctx_)) tell(note);
     ++state_.step;
     step_seconds_ += watch.seconds();
     events_ += batch.global_events;

@@ -2,7 +2,10 @@
 // Computes nothing.
 #include <cuda_runtime_api.h>
 
+#include <utility>
+
 #include "backend/cuda/gemm.h"
+#include "backend/cuda/handles.h"
 #include "backend/cuda/rnn.h"
 #include "backend/device.h"
 #include "backend/device_facts.h"
@@ -50,6 +53,11 @@ CudaFacts cuda_facts() {
 
 std::map<std::string, std::string> cuda_library_versions() {
   return {{"cuBLASLt", cuda::gemm_library_version()}, {"cuDNN", cuda::rnn_library_version()}};
+}
+
+std::vector<std::string> take_device_notes(Context& ctx) {
+  if (ctx.device() == Device::cpu) return {};
+  return std::exchange(ctx.handles().notes, {});
 }
 
 }  // namespace seqrank

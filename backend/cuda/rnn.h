@@ -3,9 +3,11 @@
 // Events are in time-major order here; recurrence.cu brings them there, and packs the weights.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "backend/context.h"
 #include "backend/cuda/access.h"
@@ -26,6 +28,17 @@ struct RnnProblem {
     std::int64_t sum = 0;
     for (std::int32_t sequences : sequences_at_T) sum += sequences;
     return sum;
+  }
+  // Of each sequence, longest first.
+  std::vector<int> lengths() const {
+    std::vector<int> length(sequences_at_T.empty() ? 0 : sequences_at_T[0]);
+    std::size_t known = length.size();  // the lengths of those from here on
+    for (std::size_t t = 1; t <= sequences_at_T.size(); ++t) {
+      const std::size_t alive = t < sequences_at_T.size() ? sequences_at_T[t] : 0;
+      std::fill(length.begin() + alive, length.begin() + known, static_cast<int>(t));
+      known = alive;
+    }
+    return length;
   }
 };
 

@@ -1,6 +1,7 @@
 // rnn.h by cuDNN. Descriptors are made once a layer and set anew for every batch, whose lengths the
 // library reads from host memory during the call; nothing waits for the device.
 // The algorithm is always the standard one: the persistent ones refuse sequences of unlike lengths.
+// What it multiplies with is noted.
 #include "backend/cuda/rnn.h"
 
 #include <cudnn.h>
@@ -15,6 +16,8 @@
 
 namespace seqrank::cuda {
 namespace {
+
+constexpr std::size_t kBf16Version = 91300;  // 9.13.0, the first with recurrences in bf16
 
 void check(cudnnStatus_t status, const char* what) {
   SR_CHECK(status == CUDNN_STATUS_SUCCESS, ErrorKind::device, "{}: {}; try `seqrank doctor`", what,
@@ -99,11 +102,17 @@ cudnnDataType_t library_type(DType type) {
   return CUDNN_DATA_FLOAT;
 }
 
+struct Math {
+  cudnnMathType_t type;
+  const char* name;
+};
+
 // In the order to be tried: not every version takes every one for every type.
-std::vector<cudnnMathType_t> math_types(const RnnProblem& problem) {
-  if (problem.type != DType::f32) return {CUDNN_TENSOR_OP_MATH, CUDNN_DEFAULT_MATH};
-  if (problem.multiply == Multiply::tf32) return {CUDNN_DEFAULT_MATH};
-  return {CUDNN_FMA_MATH};
+std::vector<Math> math_types(const RnnProblem& problem) {
+  if (problem.type != DType::f32)
+    return {{CUDNN_TENSOR_OP_MATH, "tensor cores"}, {CUDNN_DEFAULT_MATH, "default math"}};
+  if (problem.multiply == Multiply::tf32) return {{CUDNN_DEFAULT_MATH, "tf32 where it has it"}};
+  return {{CUDNN_FMA_MATH, "fp32 alone"}};
 }
 
 cudnnStatus_t describe(const State& state, const RnnProblem& problem, cudnnMathType_t math,
@@ -157,16 +166,24 @@ void find_part(Context& ctx, const State& state, const RnnProblem& problem, Laye
 Layer& layer_of(Context& ctx, State& state, const RnnProblem& problem) {
   const Key key{problem.cell, problem.type, problem.multiply, problem.inputs, problem.width};
   if (const auto known = state.layers.find(key); known != state.layers.end()) return known->second;
+  SR_CHECK(problem.type != DType::bf16 || cudnnGetVersion() >= kBf16Version, ErrorKind::device,
+           "{} has no recurrences in bf16; use cuDNN 9.13 or newer, or --train.precision=fp32",
+           rnn_library_version());
+  const std::string words =
+      fmt::format("{} of {} inputs and width {} in {}", problem.cell == Cell::lstm ? "LSTM" : "GRU",
+                  problem.inputs, problem.width, dtype_name(problem.type));
   Layer layer;
   cudnnStatus_t status = CUDNN_STATUS_NOT_SUPPORTED;
-  for (cudnnMathType_t math : math_types(problem)) {
-    status = describe(state, problem, math, layer);
-    if (status == CUDNN_STATUS_SUCCESS) break;
+  for (const Math& math : math_types(problem)) {
+    status = describe(state, problem, math.type, layer);
+    if (status != CUDNN_STATUS_SUCCESS) continue;
+    ctx.handles().notes.push_back(
+        fmt::format("{}: {}: standard algorithm, {}", rnn_library_version(), words, math.name));
+    break;
   }
   SR_CHECK(status == CUDNN_STATUS_SUCCESS, ErrorKind::device,
-           "cuDNN {} has no {} of {} inputs and width {} in {} ({}); try --precision=fp32",
-           cudnnGetVersion(), problem.cell == Cell::lstm ? "LSTM" : "GRU", problem.inputs,
-           problem.width, dtype_name(problem.type), cudnnGetErrorString(status));
+           "{} has no {} ({}); try --train.precision=fp32", rnn_library_version(), words,
+           cudnnGetErrorString(status));
   layer.space.elements = static_cast<std::int64_t>(layer.weight_bytes / dtype_size(problem.type));
   for (int index = 0; index < 2 * cell_gates(problem.cell); ++index)
     find_part(ctx, state, problem, layer, index);
@@ -179,11 +196,9 @@ struct Sizes {
 
 // Tells the descriptors of the state what this batch is like.
 Sizes describe_batch(State& state, const Layer& layer, const RnnProblem& problem) {
-  const std::span<const std::int32_t> alive = problem.sequences_at_T;
-  std::vector<int> length(alive[0], 0);
-  for (std::int32_t sequences : alive)
-    for (std::int32_t slot = 0; slot < sequences; ++slot) ++length[slot];
-  const auto steps = static_cast<int>(alive.size()), sequences = static_cast<int>(length.size());
+  const std::vector<int> length = problem.lengths();
+  const auto steps = static_cast<int>(problem.sequences_at_T.size());
+  const auto sequences = static_cast<int>(length.size());
   const auto width = static_cast<int>(problem.width);
   const cudnnDataType_t type = library_type(problem.type);
   const auto set = [&](const Events& events, int vector) {

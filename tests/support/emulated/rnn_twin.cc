@@ -196,7 +196,12 @@ void with_type(DType type, F&& f) {
 
 }  // namespace
 
-WeightSpace rnn_weight_space(Context&, const RnnProblem& problem) {
+WeightSpace rnn_weight_space(Context& ctx, const RnnProblem& problem) {
+  std::shared_ptr<void>& known = ctx.handles().recurrence;
+  if (known == nullptr) {
+    known = std::make_shared<int>();
+    ctx.handles().notes.push_back(rnn_library_version() + ": recurrences of the CPU, in fp32");
+  }
   return space_of(problem);
 }
 
