@@ -19,10 +19,12 @@
 namespace seqrank::cuda {
 namespace {
 
-// A block's logits stay in the L2 cache of an H100 where the catalogue allows it; with fewer rows
-// than the least, the table would be read too often.
-constexpr std::int64_t kLogitBytes = 32 << 20;
-constexpr std::int64_t kLeastRows = 64, kMostRows = 32768;   // a grid's second extent is 16 bits
+// A block's logits stay in the L2 cache of an H100 where that leaves rows enough for products to be
+// fast; else they take up to the most memory. With fewer rows than the least, the table would be
+// read too often.
+constexpr std::int64_t kCacheBytes = 32 << 20, kMostBytes = 256 << 20;
+constexpr std::int64_t kLeastRows = 64, kFastRows = 512;
+constexpr std::int64_t kMostRows = 32768;                    // a grid's second extent is 16 bits
 constexpr int kWidth = 4;                                    // items that a thread reads at once
 constexpr int kReads = 8;                                    // of a thread
 constexpr std::int64_t kChunk = kThreads * kWidth * kReads;  // items of a row that a block takes
@@ -146,13 +148,18 @@ std::int64_t round_up(std::int64_t n, std::int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
+std::int64_t rows_of_block(std::int64_t rows_N, std::int64_t row_bytes) {
+  const std::int64_t rows =
+      std::max(kCacheBytes / row_bytes, std::min(kMostBytes / row_bytes, kFastRows));
+  return std::min(rows_N, std::clamp(rows / 8 * 8, kLeastRows, kMostRows));
+}
+
 // Memory of a block of rows.
 struct Block {
   Block(Context& ctx, std::int64_t rows_N, std::int64_t items)
       : stride(round_up(items, 8)),  // 16 bytes in every type
         chunks(round_up(items, kChunk) / kChunk),
-        rows(std::min(rows_N,
-                      std::clamp(kLogitBytes / (stride * 4) / 8 * 8, kLeastRows, kMostRows))),
+        rows(rows_of_block(rows_N, stride * 4)),
         logits(ctx.empty(DType::f32, {rows, stride}, Tag::workspace)),
         part(ctx.empty(DType::f32, {rows, chunks, kParts}, Tag::workspace)),
         target_logit(ctx.empty(DType::f32, {rows}, Tag::workspace)),
