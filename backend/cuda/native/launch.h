@@ -8,6 +8,7 @@
 
 #include "backend/check.h"
 #include "backend/cuda/access.h"
+#include "backend/cuda/launch_limits.h"
 
 namespace seqrank::cuda {
 
@@ -31,6 +32,24 @@ T* kernel_argument(Access<T> a) {
   return a.data;
 }
 
+// The kernel may have so much dynamic shared memory from here on.
+inline void ask_for_shared_memory(const void* kernel, std::string_view function,
+                                  std::size_t bytes) {
+  const cudaError_t error = cudaFuncSetAttribute(
+      kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // it is told here
+  int device = 0, limit = 0;
+  cudaFuncAttributes fixed{};
+  cuda_check(cudaGetDevice(&device), "cudaGetDevice");
+  cuda_check(cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+             "cudaDeviceGetAttribute");
+  cuda_check(cudaFuncGetAttributes(&fixed, kernel), "cudaFuncGetAttributes");
+  expect_shared_memory(kernel_name(function), fixed.sharedSizeBytes + bytes,
+                       static_cast<std::size_t>(limit));
+  cuda_check(error, "shared memory of a kernel");
+}
+
 #ifdef __CUDACC__
 // launch<my_kernel>({grid, block}, stream, in<float>(x), out<float>(y), n). A grid of no blocks is
 // no launch.
@@ -39,9 +58,8 @@ void launch(const LaunchShape& shape, cudaStream_t stream, Args... args) {
   if (shape.grid.x == 0 || shape.grid.y == 0 || shape.grid.z == 0) return;
   // 48 KiB, in which fixed arrays count too, may be had without asking.
   if (shape.dynamic_shared > (40 << 10))
-    cuda_check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    static_cast<int>(shape.dynamic_shared)),
-               "shared memory of a kernel");
+    ask_for_shared_memory(reinterpret_cast<const void*>(kernel), __PRETTY_FUNCTION__,
+                          shape.dynamic_shared);
   cudaLaunchConfig_t config{};
   config.gridDim = shape.grid;
   config.blockDim = shape.block;

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "backend/cuda/launch_limits.h"
 #include "tests/support/emulated/launch.h"
 #include "tests/support/emulated/state.h"
 
@@ -219,10 +220,10 @@ void name_stream(cudaStream_t stream, const char* name) {
 
 void check_shape(const std::string& kernel, const simt::Shape& s) {
   const std::size_t threads = std::size_t{s.block.x} * s.block.y * s.block.z;
-  const bool refused = threads == 0 || threads > 1024 || s.block.z > 64 ||
-                       s.dynamic_shared > (227 << 10) || s.grid.x > 0x7fffffff ||
+  const bool refused = threads == 0 || threads > 1024 || s.block.z > 64 || s.grid.x > 0x7fffffff ||
                        s.grid.y > 65535 || s.grid.z > 65535;
   if (refused) violation(kernel + ": a GPU refuses this launch shape");
+  cuda::expect_shared_memory(kernel, s.dynamic_shared, kSharedMemory);
 }
 
 }  // namespace seqrank::emu

@@ -41,7 +41,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
   p->multiProcessorCount = 4;
   p->maxThreadsPerBlock = 1024;
   p->sharedMemPerBlock = 48 << 10;
-  p->sharedMemPerBlockOptin = 227 << 10;
+  p->sharedMemPerBlockOptin = seqrank::emu::kSharedMemory;
   p->totalGlobalMem = options().device_memory;
   p->pciBusID = device + 1;
   return cudaSuccess;

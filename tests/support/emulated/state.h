@@ -90,6 +90,8 @@ struct Allocation {
   bool poisoned = false;  // and its turn has come
 };
 
+constexpr std::size_t kSharedMemory = 227 << 10;  // that a block may have
+
 struct Freed {
   std::uintptr_t begin;
   std::size_t bytes;
