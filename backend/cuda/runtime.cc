@@ -225,7 +225,10 @@ std::string why_no_cuda() {
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error == cudaSuccess && count > 0) return "";
   cudaGetLastError();
-  return error == cudaSuccess ? "no CUDA device is visible" : cudaGetErrorString(error);
+  if (error == cudaSuccess) return "no CUDA device is visible";
+  int driver = 0;  // where there is none, CUDA calls it too old
+  cudaDriverGetVersion(&driver);
+  return driver == 0 ? "no NVIDIA driver is installed" : cudaGetErrorString(error);
 }
 
 DeviceParts make_cuda_parts(int ordinal) {
