@@ -19,6 +19,7 @@
 #include "backend/ops/recurrence.h"
 #include "backend/ops/row_dot.h"
 #include "backend/ops/sampled_loss.h"
+#include "backend/ops/silu_attention.h"
 #include "backend/ops/softmax_cross_entropy.h"
 #include "backend/ops/top_k.h"
 #include "backend/ops/unique_rows.h"
@@ -68,6 +69,8 @@ decltype(seqrank::recurrence_backward) recurrence_backward;
 decltype(seqrank::row_dot) row_dot;
 decltype(seqrank::row_dot_backward) row_dot_backward;
 decltype(seqrank::sampled_loss) sampled_loss;
+decltype(seqrank::silu_attention) silu_attention;
+decltype(seqrank::silu_attention_backward) silu_attention_backward;
 decltype(seqrank::softmax_cross_entropy) softmax_cross_entropy;
 decltype(seqrank::top_k) top_k;
 decltype(seqrank::rank_of) rank_of;
