@@ -22,18 +22,6 @@ PackedOrder packed_order(const Batch& batch) {
   return {batch.offset_B1, batch.time_order_N, batch.sequences_at_T};
 }
 
-AttentionBias bias_tables(const BiasParameters& bias, const Batch& batch) {
-  AttentionBias tables;
-  if (bias.position_HR) tables.position_HR = bias.position_HR->value();
-  if (bias.time_HT) {
-    SR_ASSERT(static_cast<bool>(batch.time_N),
-              "a batch without times: the model's needs() leaves them out");
-    tables.time_HT = bias.time_HT->value();
-    tables.time_N = batch.time_N;
-  }
-  return tables;
-}
-
 }  // namespace
 
 Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N, const UniqueRows& rows) {
@@ -141,6 +129,21 @@ Var add(Tape& tape, Var a_ND, Var b_ND) {
     copy(tape.ctx(), da, y.gradient());
     tape.give_gradient(a_ND, da);
     tape.give_gradient(b_ND, y.gradient());
+  });
+  return y;
+}
+
+Var multiply(Tape& tape, Var a_ND, Var b_ND) {
+  Context& ctx = tape.ctx();
+  Var y(like(ctx, a_ND.value()));
+  Tensor out = y.value();
+  seqrank::multiply(ctx, out, a_ND.value(), b_ND.value());
+  tape.record(y, {}, [&tape, a_ND, b_ND, y]() mutable {
+    Tensor da = like(tape.ctx(), y.gradient()), db = like(tape.ctx(), y.gradient());
+    seqrank::multiply(tape.ctx(), da, y.gradient(), b_ND.value());
+    seqrank::multiply(tape.ctx(), db, y.gradient(), a_ND.value());
+    tape.give_gradient(a_ND, da);
+    tape.give_gradient(b_ND, db);
   });
   return y;
 }
@@ -273,48 +276,6 @@ Var query_attention(Tape& tape, Activation act, Var k_NA, Var q_NA, Parameter& w
     tape.give_gradient(v_ND, dv);
   });
   return c;
-}
-
-std::vector<Parameter*> BiasParameters::uses() const {
-  std::vector<Parameter*> result;
-  if (position_HR) result.push_back(position_HR);
-  if (time_HT) result.push_back(time_HT);
-  return result;
-}
-
-Var multi_head_attention(Tape& tape, AttentionOptions options, float dropout, std::int64_t heads,
-                         Var q, Var k, Var v, const Batch& batch, const BiasParameters& bias) {
-  Context& ctx = tape.ctx();
-  const std::int64_t n = q.value().dim(0), width = q.value().dim(1) / heads;
-  const AttentionBias tables = bias_tables(bias, batch);
-  const Shape nhk{n, heads, width};
-  options.scale = 1 / std::sqrt(static_cast<float>(width));
-  options.max_length = static_cast<std::int64_t>(batch.sequences_at_T.size());
-  options.dropout = {tape.seed(), tape.next_dropout_layer(), dropout};
-  if (tape.mode() == TapeMode::inference) options.dropout.rate = 0;
-  Var o(like(ctx, q.value()));
-  Tensor out = o.value().reshape(nhk);
-  Tensor lse_NH = ctx.empty(DType::f32, {n, heads});
-  seqrank::multi_head_attention(ctx, options, out, lse_NH, q.value().reshape(nhk),
-                                k.value().reshape(nhk), v.value().reshape(nhk), tables,
-                                batch.place_B, batch.offset_B1);
-  tape.record(
-      o, bias.uses(), [&tape, &batch, options, nhk, bias, tables, lse_NH, q, k, v, o]() mutable {
-        Tensor dq = like(tape.ctx(), q.value()), dk = like(tape.ctx(), k.value()),
-               dv = like(tape.ctx(), v.value());
-        Tensor dq_NHK = dq.reshape(nhk), dk_NHK = dk.reshape(nhk), dv_NHK = dv.reshape(nhk);
-        Tensor dposition, dtime;
-        if (bias.position_HR) dposition = bias.position_HR->gradient;
-        if (bias.time_HT) dtime = bias.time_HT->gradient;
-        multi_head_attention_backward(
-            tape.ctx(), options, dq_NHK, dk_NHK, dv_NHK, dposition, dtime,
-            o.gradient().reshape(nhk), o.value().reshape(nhk), lse_NH, q.value().reshape(nhk),
-            k.value().reshape(nhk), v.value().reshape(nhk), tables, batch.place_B, batch.offset_B1);
-        tape.give_gradient(q, dq);
-        tape.give_gradient(k, dk);
-        tape.give_gradient(v, dv);
-      });
-  return o;
 }
 
 Var prefix_pool(Tape& tape, Pool kind, Var x_ND, const Batch& batch) {

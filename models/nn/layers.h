@@ -3,10 +3,10 @@
 #pragma once
 
 #include "backend/ops/activation.h"
-#include "backend/ops/attention.h"
 #include "backend/ops/prefix_pool.h"
 #include "backend/ops/recurrence.h"
 #include "data/batch.h"
+#include "models/nn/attention.h"
 #include "models/nn/tape.h"
 
 namespace seqrank::nn {
@@ -21,6 +21,7 @@ Var activate(Tape& tape, Activation f, Var x);
 Var dropout(Tape& tape, Var x_ND, float rate, const Batch& batch);
 Var layer_norm(Tape& tape, Var x_ND, Parameter& gain_D, Parameter& bias_D, float epsilon = 1e-5f);
 Var add(Tape& tape, Var a_ND, Var b_ND);
+Var multiply(Tape& tape, Var a_ND, Var b_ND);  // element by element
 Var concatenate(Tape& tape, Var a_NK, Var b_NM);
 Var l2_normalise(Tape& tape, Var x_ND);  // rows of length one
 // x_MD[m] = x_ND[row_M[m]]; no row is there twice. row_M is i32: the places that were masked, say.
@@ -37,16 +38,6 @@ Var recurrence(Tape& tape, Cell cell, Var x_NK, const RecurrenceParameters& p, c
 Var running_attention(Tape& tape, Var score_N1, Var v_ND, const Batch& batch);
 Var query_attention(Tape& tape, Activation act, Var k_NA, Var q_NA, Parameter& w_A, Var v_ND,
                     const Batch& batch);
-// What is added to the scores of attention, each absent where it is not wanted: by distance and, of
-// batches with times, by time apart. See backend/ops/attention.h.
-struct BiasParameters {
-  Parameter *position_HR = nullptr, *time_HT = nullptr;
-  std::vector<Parameter*> uses() const;
-};
-// options.scale and options.dropout are set here: 1 / sqrt(K), and a layer of its own at this rate.
-// Widths: q, k, v and the result have heads * K columns.
-Var multi_head_attention(Tape& tape, AttentionOptions options, float dropout, std::int64_t heads,
-                         Var q, Var k, Var v, const Batch& batch, const BiasParameters& bias = {});
 Var prefix_pool(Tape& tape, Pool kind, Var x_ND, const Batch& batch);
 
 }  // namespace seqrank::nn

@@ -234,6 +234,13 @@ INSTANTIATE_TEST_SUITE_P(
                      {{"model.score", "cosine"}, {"model.temperature", "0.2"}},
                      {{"model.tied", "no"}}})));
 INSTANTIATE_TEST_SUITE_P(
+    Hstu, ModelForms,
+    testing::ValuesIn(forms_of("hstu", {{},
+                                        {{"model.heads", "1"}, {"model.time_bias", "yes"}},
+                                        {{"model.blocks", "1"}, {"model.input", "position"}},
+                                        {{"model.score", "cosine"}, {"model.temperature", "0.2"}},
+                                        {{"model.tied", "no"}}})));
+INSTANTIATE_TEST_SUITE_P(
     TimeTransformer, ModelForms,
     testing::ValuesIn(forms_of("time_transformer",
                                {{},
