@@ -21,17 +21,26 @@ Tensor zeros(Context& ctx, Shape shape) {
   return tensor;
 }
 
-// The rows of every step's previous events, of one time-major matrix; zeros before the first step.
+// The rows of every step's previous events, of one time-major matrix; before the first step those
+// of `first_BH`, or zeros where that is absent.
 class Before {
  public:
-  Before(const Tensor& matrix_NH, const TimeMajor& time, const float* zeros_H)
-      : matrix_(matrix_NH.data<float>()), width_(matrix_NH.dim(1)), time_(time), zeros_(zeros_H) {}
+  Before(const Tensor& matrix_NH, const TimeMajor& time, const float* zeros_H,
+         const Tensor& first_BH = {})
+      : matrix_(matrix_NH.data<float>()),
+        first_(first_BH ? first_BH.data<float>() : nullptr),
+        width_(matrix_NH.dim(1)),
+        time_(time),
+        zeros_(zeros_H) {}
   const float* row(std::int64_t t, std::int64_t slot) const {
-    return t == 0 ? zeros_ : matrix_ + (time_.start(t - 1) + slot) * width_;
+    if (t == 0) return first_ ? first_ + slot * width_ : zeros_;
+    return matrix_ + (time_.start(t - 1) + slot) * width_;
   }
+  bool zero_at(std::int64_t t) const { return t == 0 && !first_; }
 
  private:
   const float* matrix_;
+  const float* first_;
   std::int64_t width_;
   const TimeMajor& time_;
   const float* zeros_;
@@ -53,15 +62,16 @@ Tensor gate_bias(Context& ctx, Cell cell, const RecurrenceWeights& weights) {
 
 // All steps of the slots [begin, end). u_BS: scratch for U h, a row a slot.
 template <class Row>
-void forward_steps(const TimeMajor& time, const PackedMatrix& w_h, const float* hidden,
+void forward_steps(const TimeMajor& time, const PackedMatrix& w_h, const Before& hidden,
                    std::int64_t begin, std::int64_t end, float* u_BS, const float* zero_u,
                    Row&& row) {
   for (std::int64_t t = 0; t < time.steps() && time.rows(t, begin, end) > 0; ++t) {
     const std::int64_t rows = time.rows(t, begin, end);
     float* u = u_BS + begin * w_h.stride();
-    if (t > 0) w_h.multiply(u, hidden + (time.start(t - 1) + begin) * w_h.depth(), rows);
+    const bool zero = hidden.zero_at(t);
+    if (!zero) w_h.multiply(u, hidden.row(t, begin), rows);
     for (std::int64_t i = 0; i < rows; ++i) {
-      row(t, begin + i, t > 0 ? u + i * w_h.stride() : zero_u);
+      row(t, begin + i, zero ? zero_u : u + i * w_h.stride());
     }
   }
 }
@@ -80,13 +90,16 @@ void backward_steps(const TimeMajor& time, const PackedMatrix& w_h, const float*
   }
 }
 
-// The hidden states before the events of all steps but the first, in their order: [N - b_0, H].
-Tensor previous_hidden(Context& ctx, const TimeMajor& time, const Tensor& hidden_NH) {
+// The hidden states before the events of all steps, in their order: [N, H]; where they are zeros
+// before the first step, of the others: [N - b_0, H].
+Tensor previous_hidden(Context& ctx, const TimeMajor& time, const Tensor& hidden_NH,
+                       const Tensor& h0_BH) {
   const std::int64_t width = hidden_NH.dim(1);
-  Tensor previous =
-      ctx.empty(DType::f32, {hidden_NH.dim(0) - time.sequences(), width}, Tag::workspace);
+  const std::int64_t left_out = h0_BH ? 0 : time.sequences();
+  Tensor previous = ctx.empty(DType::f32, {hidden_NH.dim(0) - left_out, width}, Tag::workspace);
   const float* from = hidden_NH.data<float>();
   float* to = previous.data<float>();
+  if (h0_BH) to = std::copy_n(h0_BH.data<float>(), h0_BH.numel(), to);
   for (std::int64_t t = 1; t < time.steps(); ++t) {
     to = std::copy_n(from + time.start(t - 1) * width, time.sequences_at(t) * width, to);
   }
@@ -95,11 +108,11 @@ Tensor previous_hidden(Context& ctx, const TimeMajor& time, const Tensor& hidden
 
 void gru_gate_gradients(Context& ctx, Tensor& dgates_x_NG, Tensor& dgates_h_NG, const Tensor& dh_NH,
                         const RecurrenceReserve& reserve, const RecurrenceWeights& weights,
-                        const PackedOrder& order, const TimeMajor& time) {
+                        const PackedOrder& order, const TimeMajor& time, const Tensor& h0_BH) {
   const std::int64_t width = dh_NH.dim(1), gates = 3 * width;
   const PackedMatrix w_h(ctx, weights.w_h_GH, PackedMatrix::Layout::as_is);
   const Tensor zero_H = zeros(ctx, {width});
-  const Before before(reserve.hidden_NH, time, zero_H.data<float>());
+  const Before before(reserve.hidden_NH, time, zero_H.data<float>(), h0_BH);
   Tensor dh_u_BS = zeros(ctx, {time.sequences(), w_h.stride()});
   Tensor dh_BH = zeros(ctx, {time.sequences(), width});
   const std::int32_t* event = order.time_order_N.data<std::int32_t>();
@@ -151,7 +164,8 @@ void lstm_gate_gradients(Context& ctx, Tensor& dgates_NG, const Tensor& dh_NH,
 }  // namespace
 
 void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserve,
-                const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order) {
+                const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order,
+                const Tensor& h0_BH) {
   const std::int64_t width = h_NH.dim(1), gates = cell_gates(cell) * width;
   const std::int64_t events = x_NK.dim(0);
   reserve.gates_NG = ctx.empty(DType::f32, {events, gates});
@@ -172,7 +186,7 @@ void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserv
   float* state = reserve.state_NH.data<float>();
   float* hidden = reserve.hidden_NH.data<float>();
   const Before cell_before(reserve.state_NH, time, zero);
-  const Before hidden_before(reserve.hidden_NH, time, zero);
+  const Before hidden_before(reserve.hidden_NH, time, zero, h0_BH);
   const auto lstm = [&](std::int64_t t, std::int64_t slot, const float* u) {
     const std::int64_t n = time.start(t) + slot;
     lstm_row({gate + n * gates, u, bias, cell_before.row(t, slot), state + n * width,
@@ -188,9 +202,9 @@ void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserv
   parallel_for(ctx, ctx.threads(), 1, [&](std::int64_t first, std::int64_t last) {
     const std::int64_t begin = time.first_slot(first), end = time.first_slot(last);
     if (cell == Cell::lstm) {
-      forward_steps(time, w_h, hidden, begin, end, u_BS.data<float>(), zero, lstm);
+      forward_steps(time, w_h, hidden_before, begin, end, u_BS.data<float>(), zero, lstm);
     } else {
-      forward_steps(time, w_h, hidden, begin, end, u_BS.data<float>(), zero, gru);
+      forward_steps(time, w_h, hidden_before, begin, end, u_BS.data<float>(), zero, gru);
     }
   });
   to_event_order(ctx, h_NH, reserve.hidden_NH, order.time_order_N);
@@ -198,7 +212,8 @@ void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserv
 
 void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeights& gradients,
                          const Tensor& dh_NH, const Tensor& x_NK, const RecurrenceReserve& reserve,
-                         const RecurrenceWeights& weights, const PackedOrder& order) {
+                         const RecurrenceWeights& weights, const PackedOrder& order,
+                         const Tensor& h0_BH) {
   const TimeMajor time(order, ctx.threads());
   const std::int64_t events = x_NK.dim(0);
   const Shape shape_NG = reserve.gates_NG.shape();
@@ -208,13 +223,13 @@ void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeigh
     lstm_gate_gradients(ctx, dgates_x_NG, dh_NH, reserve, weights, order, time);
   } else {
     dgates_h_NG = ctx.empty(DType::f32, shape_NG, Tag::workspace);
-    gru_gate_gradients(ctx, dgates_x_NG, dgates_h_NG, dh_NH, reserve, weights, order, time);
+    gru_gate_gradients(ctx, dgates_x_NG, dgates_h_NG, dh_NH, reserve, weights, order, time, h0_BH);
   }
   add_column_sum(ctx, gradients.b_x_G, dgates_x_NG);
   add_column_sum(ctx, gradients.b_h_G, dgates_h_NG);
-  const Tensor previous = previous_hidden(ctx, time, reserve.hidden_NH);
-  layer_product(ctx, gradients.w_h_GH, dgates_h_NG.rows(time.sequences(), events), Transpose::yes,
-                previous, Transpose::no, 1);
+  const Tensor previous = previous_hidden(ctx, time, reserve.hidden_NH, h0_BH);
+  layer_product(ctx, gradients.w_h_GH, dgates_h_NG.rows(events - previous.dim(0), events),
+                Transpose::yes, previous, Transpose::no, 1);
 
   Tensor time_NK = ctx.empty(DType::f32, x_NK.shape(), Tag::workspace);
   to_time_major(ctx, time_NK, x_NK, order.time_order_N);

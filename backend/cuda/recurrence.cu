@@ -44,6 +44,12 @@ __global__ void add_unpacked_kernel(float* dw, const T* space, GateOffsets offse
 }
 
 template <class T>
+__global__ void convert_kernel(T* y, const float* x, std::int64_t n) {
+  const std::int64_t i = element_index();
+  if (i < n) y[i] = from_float<T>(x[i]);
+}
+
+template <class T>
 __global__ void zero_kernel(T* x, std::int64_t n) {
   const std::int64_t i = element_index();
   if (i < n) x[i] = from_float<T>(0);
@@ -66,23 +72,24 @@ class Layer {
         space_(rnn_weight_space(ctx, problem_)) {}
 
   void forward(Tensor& h_NH, RecurrenceReserve& reserve, const Tensor& x_NK,
-               const RecurrenceWeights& weights) {
-    const Tensor x = to_time_major(x_NK), packed = pack(weights);
+               const RecurrenceWeights& weights, const Tensor& h0_BH) {
+    const Tensor x = to_time_major(x_NK), packed = pack(weights), h0 = converted(h0_BH);
     reserve.hidden_NH = ctx_.empty(problem_.type, h_NH.shape());
-    reserve.library = rnn_forward(ctx_, problem_, reserve.hidden_NH, x, packed);
+    reserve.library = rnn_forward(ctx_, problem_, reserve.hidden_NH, x, packed, h0);
     to_event_order(h_NH, reserve.hidden_NH);
   }
 
   void backward(Tensor& dx_NK, RecurrenceWeights& gradients, const Tensor& dh_NH,
                 const Tensor& x_NK, const RecurrenceReserve& reserve,
-                const RecurrenceWeights& weights) {
+                const RecurrenceWeights& weights, const Tensor& h0_BH) {
     const Tensor dh = to_time_major(dh_NH), x = to_time_major(x_NK), packed = pack(weights);
+    const Tensor h0 = converted(h0_BH);
     Tensor dx = ctx_.empty(problem_.type, x_NK.shape(), Tag::workspace);
     Tensor dpacked = ctx_.empty(problem_.type, {space_.elements}, Tag::workspace);
     launch<zero_kernel<T>>(per_element(space_.elements), stream_of(ctx_), out<T>(dpacked),
                            space_.elements);
     Tensor library = reserve.library;
-    rnn_backward(ctx_, problem_, dx, dpacked, dh, reserve.hidden_NH, x, packed, library);
+    rnn_backward(ctx_, problem_, dx, dpacked, dh, reserve.hidden_NH, x, packed, h0, library);
     add_unpacked(gradients.w_x_GK, dpacked, space_.w_x);
     add_unpacked(gradients.w_h_GH, dpacked, space_.w_h);
     add_unpacked(gradients.b_x_G, dpacked, space_.b_x);
@@ -104,6 +111,14 @@ class Layer {
         in<T>(time_ND), in<std::int32_t>(order_.time_order_N), x_ND.dim(0), x_ND.dim(1));
   }
   std::int64_t gate_size(const Tensor& w) const { return w.numel() / cell_gates(problem_.cell); }
+
+  Tensor converted(const Tensor& x) {
+    if (!x || problem_.type == DType::f32) return x;
+    Tensor y = ctx_.empty(problem_.type, x.shape(), Tag::workspace);
+    launch<convert_kernel<T>>(per_element(x.numel()), stream_of(ctx_), out<T>(y), in<float>(x),
+                              x.numel());
+    return y;
+  }
 
   Tensor pack(const RecurrenceWeights& weights) {
     Tensor packed = ctx_.empty(problem_.type, {space_.elements}, Tag::workspace);
@@ -146,18 +161,21 @@ void with_layer(Context& ctx, Cell cell, std::int64_t inputs, std::int64_t width
 }  // namespace
 
 void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserve,
-                const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order) {
+                const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order,
+                const Tensor& h0_BH) {
   if (x_NK.dim(0) == 0) return;  // the library wants an event
   with_layer(ctx, cell, x_NK.dim(1), h_NH.dim(1), order,
-             [&](auto layer) { layer.forward(h_NH, reserve, x_NK, weights); });
+             [&](auto layer) { layer.forward(h_NH, reserve, x_NK, weights, h0_BH); });
 }
 
 void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeights& gradients,
                          const Tensor& dh_NH, const Tensor& x_NK, const RecurrenceReserve& reserve,
-                         const RecurrenceWeights& weights, const PackedOrder& order) {
+                         const RecurrenceWeights& weights, const PackedOrder& order,
+                         const Tensor& h0_BH) {
   if (x_NK.dim(0) == 0) return;
-  with_layer(ctx, cell, x_NK.dim(1), dh_NH.dim(1), order,
-             [&](auto layer) { layer.backward(dx_NK, gradients, dh_NH, x_NK, reserve, weights); });
+  with_layer(ctx, cell, x_NK.dim(1), dh_NH.dim(1), order, [&](auto layer) {
+    layer.backward(dx_NK, gradients, dh_NH, x_NK, reserve, weights, h0_BH);
+  });
 }
 
 }  // namespace seqrank::cuda

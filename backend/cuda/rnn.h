@@ -54,14 +54,15 @@ struct WeightSpace {
 
 WeightSpace rnn_weight_space(Context& ctx, const RnnProblem& problem);
 
-// There is an event. y_NH is written. Returns what backward needs, opaque.
+// There is an event. y_NH is written. Returns what backward needs, opaque. h0_BH: the states before
+// step 0, of `type`; absent: zeros.
 Tensor rnn_forward(Context& ctx, const RnnProblem& problem, Tensor& y_NH, const Tensor& x_NK,
-                   const Tensor& weights);
+                   const Tensor& weights, const Tensor& h0_BH);
 
 // dx_NK is written, `dweights` is added to; `reserve` is as forward left it, and is spent.
 void rnn_backward(Context& ctx, const RnnProblem& problem, Tensor& dx_NK, Tensor& dweights,
                   const Tensor& dy_NH, const Tensor& y_NH, const Tensor& x_NK,
-                  const Tensor& weights, Tensor& reserve);
+                  const Tensor& weights, const Tensor& h0_BH, Tensor& reserve);
 
 std::string rnn_library_version();  // "cuDNN 9.13.0"
 

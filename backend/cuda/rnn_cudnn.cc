@@ -218,6 +218,10 @@ Sizes describe_batch(State& state, const Layer& layer, const RnnProblem& problem
   return sizes;
 }
 
+const void* raw_or_null(const Tensor& x) {
+  return x ? x.raw() : nullptr;
+}
+
 Tensor bytes(Context& ctx, std::size_t count, Tag tag) {
   return ctx.empty(DType::u8, {static_cast<std::int64_t>(count)}, tag);
 }
@@ -230,7 +234,7 @@ WeightSpace rnn_weight_space(Context& ctx, const RnnProblem& problem) {
 }
 
 Tensor rnn_forward(Context& ctx, const RnnProblem& problem, Tensor& y_NH, const Tensor& x_NK,
-                   const Tensor& weights) {
+                   const Tensor& weights, const Tensor& h0_BH) {
   use_device(ctx.ordinal());
   State& state = state_of(ctx);
   const Layer& layer = layer_of(ctx, state, problem);
@@ -240,15 +244,16 @@ Tensor rnn_forward(Context& ctx, const RnnProblem& problem, Tensor& y_NH, const 
   const cudnnTensorDescriptor_t cell = problem.cell == Cell::lstm ? state.state.get() : nullptr;
   check(cudnnRNNForward(state.handle.get(), layer.rnn.get(), CUDNN_FWD_MODE_TRAINING, nullptr,
                         state.x.get(), x_NK.raw(), state.y.get(), y_NH.raw(), state.state.get(),
-                        nullptr, nullptr, cell, nullptr, nullptr, layer.weight_bytes, weights.raw(),
-                        sizes.workspace, workspace.raw(), sizes.reserve, reserve.raw()),
+                        raw_or_null(h0_BH), nullptr, cell, nullptr, nullptr, layer.weight_bytes,
+                        weights.raw(), sizes.workspace, workspace.raw(), sizes.reserve,
+                        reserve.raw()),
         "cudnnRNNForward");
   return reserve;
 }
 
 void rnn_backward(Context& ctx, const RnnProblem& problem, Tensor& dx_NK, Tensor& dweights,
                   const Tensor& dy_NH, const Tensor& y_NH, const Tensor& x_NK,
-                  const Tensor& weights, Tensor& reserve) {
+                  const Tensor& weights, const Tensor& h0_BH, Tensor& reserve) {
   use_device(ctx.ordinal());
   State& state = state_of(ctx);
   const Layer& layer = layer_of(ctx, state, problem);
@@ -260,15 +265,16 @@ void rnn_backward(Context& ctx, const RnnProblem& problem, Tensor& dx_NK, Tensor
   // Data before weights: it leaves the gradients of the gates in the reserve.
   check(cudnnRNNBackwardData_v8(state.handle.get(), layer.rnn.get(), nullptr, state.y.get(),
                                 y_NH.raw(), dy_NH.raw(), state.x.get(), dx_NK.raw(),
-                                state.state.get(), nullptr, nullptr, nullptr, cell, nullptr,
-                                nullptr, nullptr, layer.weight_bytes, weights.raw(),
+                                state.state.get(), raw_or_null(h0_BH), nullptr, nullptr, cell,
+                                nullptr, nullptr, nullptr, layer.weight_bytes, weights.raw(),
                                 sizes.workspace, workspace.raw(), sizes.reserve, reserve.raw()),
         "cudnnRNNBackwardData_v8");
-  check(cudnnRNNBackwardWeights_v8(state.handle.get(), layer.rnn.get(), CUDNN_WGRAD_MODE_ADD,
-                                   nullptr, state.x.get(), x_NK.raw(), state.state.get(), nullptr,
-                                   state.y.get(), y_NH.raw(), layer.weight_bytes, dweights.raw(),
-                                   sizes.workspace, workspace.raw(), sizes.reserve, reserve.raw()),
-        "cudnnRNNBackwardWeights_v8");
+  check(
+      cudnnRNNBackwardWeights_v8(state.handle.get(), layer.rnn.get(), CUDNN_WGRAD_MODE_ADD, nullptr,
+                                 state.x.get(), x_NK.raw(), state.state.get(), raw_or_null(h0_BH),
+                                 state.y.get(), y_NH.raw(), layer.weight_bytes, dweights.raw(),
+                                 sizes.workspace, workspace.raw(), sizes.reserve, reserve.raw()),
+      "cudnnRNNBackwardWeights_v8");
 }
 
 std::string rnn_library_version() {

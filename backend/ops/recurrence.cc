@@ -8,10 +8,12 @@ namespace seqrank {
 namespace cpu {
 
 void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserve,
-                const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order);
+                const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order,
+                const Tensor& h0_BH);
 void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeights& gradients,
                          const Tensor& dh_NH, const Tensor& x_NK, const RecurrenceReserve& reserve,
-                         const RecurrenceWeights& weights, const PackedOrder& order);
+                         const RecurrenceWeights& weights, const PackedOrder& order,
+                         const Tensor& h0_BH);
 
 }  // namespace cpu
 
@@ -38,10 +40,20 @@ void check_order(const PackedOrder& order, std::int64_t events) {
   SR_ASSERT(sum == events, "recurrence: steps hold {} events, the input {}", sum, events);
 }
 
-// Multiply-adds twice, for x W_x^T and h U^T; before a sequence's first event h is zero.
+std::int64_t sequences_of(const PackedOrder& order) {
+  return order.sequences_at_T.empty() ? 0 : order.sequences_at_T[0];
+}
+
+void check_state(Cell cell, const PackedOrder& order, const Tensor& h0_BH, std::int64_t width) {
+  if (!h0_BH) return;
+  SR_ASSERT(cell == Cell::gru, "recurrence: an LSTM begins with zeros");
+  expect("recurrence", "h0", h0_BH, DType::f32, {sequences_of(order), width});
+}
+
+// Multiply-adds twice, for x W_x^T and h U^T; before a sequence's first event h may be zero.
 double product_flops(Cell cell, std::int64_t inputs, std::int64_t width, const PackedOrder& order,
-                     std::int64_t events) {
-  const std::int64_t starts = order.sequences_at_T.empty() ? 0 : order.sequences_at_T[0];
+                     std::int64_t events, const Tensor& h0_BH) {
+  const std::int64_t starts = h0_BH ? 0 : sequences_of(order);
   const double rows = static_cast<double>(events) * inputs + (events - starts) * width;
   return 2.0 * cell_gates(cell) * width * rows;
 }
@@ -49,27 +61,31 @@ double product_flops(Cell cell, std::int64_t inputs, std::int64_t width, const P
 }  // namespace
 
 void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserve,
-                const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order) {
+                const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order,
+                const Tensor& h0_BH) {
   const std::int64_t events = x_NK.dim(0), width = h_NH.dim(1);
   expect("recurrence", "h", h_NH, DType::f32, {events, width});
   check_weights(cell, weights, "a weight", x_NK.dim(1), width);
   check_order(order, events);
-  ctx.count_flops(product_flops(cell, x_NK.dim(1), width, order, events));
-  SR_DISPATCH(ctx, recurrence, cell, h_NH, reserve, x_NK, weights, order);
+  check_state(cell, order, h0_BH, width);
+  ctx.count_flops(product_flops(cell, x_NK.dim(1), width, order, events, h0_BH));
+  SR_DISPATCH(ctx, recurrence, cell, h_NH, reserve, x_NK, weights, order, h0_BH);
 }
 
 void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeights& gradients,
                          const Tensor& dh_NH, const Tensor& x_NK, const RecurrenceReserve& reserve,
-                         const RecurrenceWeights& weights, const PackedOrder& order) {
+                         const RecurrenceWeights& weights, const PackedOrder& order,
+                         const Tensor& h0_BH) {
   const std::int64_t events = x_NK.dim(0), width = dh_NH.dim(1);
   expect("recurrence", "dh", dh_NH, DType::f32, {events, width});
   if (dx_NK) expect("recurrence", "dx", dx_NK, DType::f32, x_NK.shape());
   check_weights(cell, weights, "a weight", x_NK.dim(1), width);
   check_weights(cell, gradients, "a gradient", x_NK.dim(1), width);
   check_order(order, events);
-  ctx.count_flops(2 * product_flops(cell, x_NK.dim(1), width, order, events));
+  check_state(cell, order, h0_BH, width);
+  ctx.count_flops(2 * product_flops(cell, x_NK.dim(1), width, order, events, h0_BH));
   SR_DISPATCH(ctx, recurrence_backward, cell, dx_NK, gradients, dh_NH, x_NK, reserve, weights,
-              order);
+              order, h0_BH);
 }
 
 }  // namespace seqrank

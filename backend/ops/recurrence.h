@@ -2,7 +2,9 @@
 //   LSTM (gates i, f, g, o):  c' = s(f) c + s(i) tanh(g),  h' = s(o) tanh(c')
 //   GRU  (gates r, z, n; the reset-after form of cuDNN and PyTorch):
 //        n = tanh(x_n + r * (U_n h + b_h_n)),  h' = (1 - z) n + z h
-// where a gate is W x + b_x + U h + b_h. The state before a sequence's first event is zero.
+// where a gate is W x + b_x + U h + b_h. The state before a sequence's first event is zero, or, of
+// a GRU, what h0_BH says: a row a sequence that has events, in the order of step 0. No gradient
+// goes to it.
 #pragma once
 
 #include <span>
@@ -42,11 +44,13 @@ struct RecurrenceReserve {
 
 // h_NH is written, in event order.
 void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserve,
-                const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order);
+                const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order,
+                const Tensor& h0_BH = {});
 
 // dx_NK is written (absent: not computed); the tensors of `gradients` are added to.
 void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeights& gradients,
                          const Tensor& dh_NH, const Tensor& x_NK, const RecurrenceReserve& reserve,
-                         const RecurrenceWeights& weights, const PackedOrder& order);
+                         const RecurrenceWeights& weights, const PackedOrder& order,
+                         const Tensor& h0_BH = {});
 
 }  // namespace seqrank

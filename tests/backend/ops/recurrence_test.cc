@@ -20,6 +20,7 @@ struct Reference {
   Cell cell;
   Packing packing;
   std::int64_t inputs, width;
+  bool begins = false;  // with states "h0", a row a sequence of step 0
 
   std::int64_t gates() const { return cell_gates(cell) * width; }
 
@@ -64,11 +65,22 @@ struct Reference {
     return e;
   }
 
+  // The state before the first event of sequence b, as an event.
+  Event first(Values& v, std::int64_t b) const {
+    Event e;
+    const auto slot = std::ranges::find(packing.time_order, packing.offset[b]);
+    const double* h0 = v["h0"].data() + (slot - packing.time_order.begin()) * width;
+    e.h.assign(h0, h0 + width);
+    return e;
+  }
+
+  // Event t is at t + 1 where the state before the first one is given.
   std::vector<Event> run(Values& v, std::int64_t b) const {
     std::vector<Event> events;
+    if (begins && packing.lengths[b] > 0) events.push_back(first(v, b));
     for (std::int64_t t = 0; t < packing.lengths[b]; ++t) {
       const std::int64_t n = static_cast<std::int64_t>(packing.offset[b]) + t;
-      events.push_back(step(v, n, t == 0 ? nullptr : &events.back()));
+      events.push_back(step(v, n, events.empty() ? nullptr : &events.back()));
     }
     return events;
   }
@@ -76,7 +88,9 @@ struct Reference {
   void forward(Values& v) const {
     std::vector<double> h;
     for (std::int64_t b = 0; b < packing.sequences(); ++b) {
-      for (const Event& event : run(v, b)) h.insert(h.end(), event.h.begin(), event.h.end());
+      const std::vector<Event> events = run(v, b);
+      for (std::size_t i = begins ? 1 : 0; i < events.size(); ++i)
+        h.insert(h.end(), events[i].h.begin(), events[i].h.end());
     }
     v["h"] = h;
   }
@@ -114,12 +128,13 @@ struct Reference {
       std::vector<double> dc(width), dh_next(width);
       for (std::int64_t t = packing.lengths[b] - 1; t >= 0; --t) {
         const std::int64_t n = static_cast<std::int64_t>(packing.offset[b]) + t;
-        const Event* before = t == 0 ? nullptr : &events[t - 1];
+        const std::int64_t at = begins ? t + 1 : t;
+        const Event* before = at == 0 ? nullptr : &events[at - 1];
         std::vector<double> dh_before(width);
         for (std::int64_t j = 0; j < width; ++j) {
           double past = 0;
           const double dh = v["dh"][n * width + j] + dh_next[j];
-          const UnitGradient d = unit_backward(events[t], before, j, dh, dc[j], past);
+          const UnitGradient d = unit_backward(events[at], before, j, dh, dc[j], past);
           dh_before[j] += past;
           add_unit(v, n, j, d, before, dh_before);
         }
@@ -164,18 +179,27 @@ OpCase make_case(const Reference& reference, Device device) {
       .added("dw_h")
       .added("db_x")
       .added("db_h");
+  if (reference.begins) {
+    std::vector<double> h0(
+        packing.sequences_at.empty() ? 0 : packing.sequences_at[0] * reference.width);
+    for (std::size_t i = 0; i < h0.size(); ++i) h0[i] = std::sin(3 + 1.3 * static_cast<double>(i));
+    c.constant_values("h0",
+                      {static_cast<std::int64_t>(h0.size()) / reference.width, reference.width},
+                      DType::f32, h0);
+  }
   c.reference([=](Values& v) { reference.forward(v); });
   c.reference_backward([=](Values& v) { reference.backward(v); });
   return c;
 }
 
-void run_both(Context& ctx, Tensors& t, Cell cell, const Packing& packing) {
+void run_both(Context& ctx, Tensors& t, Cell cell, const Packing& packing,
+              const Tensor& h0 = none) {
   const RecurrenceWeights weights{t["w_x"], t["w_h"], t["b_x"], t["b_h"]};
   RecurrenceWeights gradients{t["dw_x"], t["dw_h"], t["db_x"], t["db_h"]};
   const PackedOrder order{t["offset"], t["time_order"], packing.sequences_at};
   RecurrenceReserve reserve;
-  recurrence(ctx, cell, t["h"], reserve, t["x"], weights, order);
-  recurrence_backward(ctx, cell, t["dx"], gradients, t["dh"], t["x"], reserve, weights, order);
+  recurrence(ctx, cell, t["h"], reserve, t["x"], weights, order, h0);
+  recurrence_backward(ctx, cell, t["dx"], gradients, t["dh"], t["x"], reserve, weights, order, h0);
 }
 
 SEQRANK_OP_TEST(Recurrence, MatchesReference) {
@@ -198,6 +222,28 @@ SEQRANK_OP_TEST(Recurrence, Widths) {
       c.check();
     }
   }
+}
+
+SEQRANK_OP_TEST(Recurrence, FromGivenStates) {
+  for (const Packing& packing : packings()) {
+    for (auto [inputs, width] : {std::pair{3, 5}, {2, 17}}) {
+      OpCase c = make_case({Cell::gru, packing, inputs, width, true}, device);
+      c.run("both",
+            [&](Context& ctx, Tensors& t) { run_both(ctx, t, Cell::gru, packing, t["h0"]); });
+      c.check();
+    }
+  }
+}
+
+SEQRANK_OP_TEST(Recurrence, FromGivenStatesInBf16) {
+  const Packing packing({4, 0, 2, 1});
+  OpCase c = make_case({Cell::gru, packing, 3, 17, true}, device);
+  c.tolerance(device == Device::cpu ? 0x1p-7 : 0x1p-6);
+  c.run("both", [&](Context& ctx, Tensors& t) {
+    const std::string note = ctx.set_precision(Precision::bf16);
+    run_both(ctx, t, Cell::gru, packing, t["h0"]);
+  });
+  c.check();
 }
 
 // A rounded product goes through a gate into the next: twice the tolerance of one. cuDNN rounds

@@ -114,14 +114,20 @@ void add_packed(const Job& job, T* packed, RecurrenceWeights& gradients) {
 }
 
 template <class T>
-void forward_on_host(const Job& job, T* y, const T* x, const T* packed, float* kept) {
+Tensor first_state(Context& cpu, const Job& job, const T* h0) {
+  return h0 ? widened(cpu, h0, {job.sequences[0], job.problem.width}) : Tensor();
+}
+
+template <class T>
+void forward_on_host(const Job& job, T* y, const T* x, const T* packed, const T* h0, float* kept) {
   Context cpu(Device::cpu, 1);
   const RnnProblem& p = job.problem;
   const Tensor order = whole_order(cpu, job), none;
   Tensor h = cpu.empty(DType::f32, {p.events(), p.width});
   RecurrenceReserve reserve;
   cpu::recurrence(cpu, p.cell, h, reserve, widened(cpu, x, {p.events(), p.inputs}),
-                  unpacked(cpu, job, packed), {none, order, p.sequences_at_T});
+                  unpacked(cpu, job, packed), {none, order, p.sequences_at_T},
+                  first_state(cpu, job, h0));
   narrow(y, h);
   for (const Tensor& part : {reserve.gates_NG, reserve.state_NH, reserve.hidden_NH})
     kept = std::ranges::copy(part.span<float>(), kept).out;
@@ -129,7 +135,7 @@ void forward_on_host(const Job& job, T* y, const T* x, const T* packed, float* k
 
 template <class T>
 void backward_on_host(const Job& job, T* dx, T* dpacked, const T* dy, const T* y, const T* x,
-                      const T* packed, const float* kept) {
+                      const T* packed, const T* h0, const float* kept) {
   Context cpu(Device::cpu, 1);
   const RnnProblem& p = job.problem;
   const std::int64_t events = p.events(), gates = job.gates();
@@ -144,27 +150,30 @@ void backward_on_host(const Job& job, T* dx, T* dpacked, const T* dy, const T* y
   Tensor dx_wide = cpu.empty(DType::f32, {events, p.inputs});
   cpu::recurrence_backward(cpu, p.cell, dx_wide, gradients, widened(cpu, dy, {events, p.width}),
                            widened(cpu, x, {events, p.inputs}), reserve, unpacked(cpu, job, packed),
-                           {none, order, p.sequences_at_T});
+                           {none, order, p.sequences_at_T}, first_state(cpu, job, h0));
   narrow(dx, dx_wide);
   add_packed(job, dpacked, gradients);
 }
 
 template <class T>
 void enqueue_forward(Context& ctx, const Job& job, Tensor& y_NH, const Tensor& x_NK,
-                     const Tensor& weights, Tensor& reserve, Tensor& workspace) {
+                     const Tensor& weights, const Tensor& h0_BH, Tensor& reserve,
+                     Tensor& workspace) {
   const auto y = out<T>(y_NH);
-  const auto x = in<T>(x_NK), w = in<T>(weights);
+  const auto x = in<T>(x_NK), w = in<T>(weights), h0 = in<T>(h0_BH);
   const auto kept = out<float>(reserve);
   const auto scratch = update<std::uint8_t>(workspace);
   emu::enqueue(stream_of(ctx), "recurrence",
-               {emu::range(y), emu::range(x), emu::range(w), emu::range(kept), emu::range(scratch)},
+               {emu::range(y), emu::range(x), emu::range(w), emu::range(h0), emu::range(kept),
+                emu::range(scratch)},
                [job, y_ = emu::on_host(y), x_ = emu::on_host(x), w_ = emu::on_host(w),
-                kept_ = emu::on_host(kept)] { forward_on_host(job, y_, x_, w_, kept_); });
+                h0_ = emu::on_host(h0),
+                kept_ = emu::on_host(kept)] { forward_on_host(job, y_, x_, w_, h0_, kept_); });
 }
 
 struct Backward {
   Tensor &dx_NK, &dweights;
-  const Tensor &dy_NH, &y_NH, &x_NK, &weights;
+  const Tensor &dy_NH, &y_NH, &x_NK, &weights, &h0_BH;
   Tensor &reserve, &workspace;
 };
 
@@ -172,16 +181,17 @@ template <class T>
 void enqueue_backward(Context& ctx, const Job& job, Backward b) {
   const auto dx = out<T>(b.dx_NK), dw = update<T>(b.dweights);
   const auto dy = in<T>(b.dy_NH), y = in<T>(b.y_NH), x = in<T>(b.x_NK), w = in<T>(b.weights);
+  const auto h0 = in<T>(b.h0_BH);
   const auto kept = update<float>(b.reserve);
   const auto scratch = update<std::uint8_t>(b.workspace);
   emu::enqueue(stream_of(ctx), "recurrence backward",
                {emu::range(dx), emu::range(dw), emu::range(dy), emu::range(y), emu::range(x),
-                emu::range(w), emu::range(kept), emu::range(scratch)},
+                emu::range(w), emu::range(h0), emu::range(kept), emu::range(scratch)},
                [job, dx_ = emu::on_host(dx), dw_ = emu::on_host(dw), dy_ = emu::on_host(dy),
                 y_ = emu::on_host(y), x_ = emu::on_host(x), w_ = emu::on_host(w),
-                kept_ = emu::on_host(kept)] {
-                 backward_on_host<typename std::remove_pointer_t<decltype(dx_)>>(job, dx_, dw_, dy_,
-                                                                                 y_, x_, w_, kept_);
+                h0_ = emu::on_host(h0), kept_ = emu::on_host(kept)] {
+                 backward_on_host<typename std::remove_pointer_t<decltype(dx_)>>(
+                     job, dx_, dw_, dy_, y_, x_, w_, h0_, kept_);
                  std::fill_n(kept_, job.reserve_floats(), NAN);  // spent
                });
 }
@@ -206,24 +216,24 @@ WeightSpace rnn_weight_space(Context& ctx, const RnnProblem& problem) {
 }
 
 Tensor rnn_forward(Context& ctx, const RnnProblem& problem, Tensor& y_NH, const Tensor& x_NK,
-                   const Tensor& weights) {
+                   const Tensor& weights, const Tensor& h0_BH) {
   const Job job(problem);
   Tensor reserve = ctx.empty(DType::f32, {job.reserve_floats()});
   Tensor workspace = ctx.empty(DType::u8, {256}, Tag::workspace);
   with_type(problem.type, [&](auto element) {
-    enqueue_forward<decltype(element)>(ctx, job, y_NH, x_NK, weights, reserve, workspace);
+    enqueue_forward<decltype(element)>(ctx, job, y_NH, x_NK, weights, h0_BH, reserve, workspace);
   });
   return reserve;
 }
 
 void rnn_backward(Context& ctx, const RnnProblem& problem, Tensor& dx_NK, Tensor& dweights,
                   const Tensor& dy_NH, const Tensor& y_NH, const Tensor& x_NK,
-                  const Tensor& weights, Tensor& reserve) {
+                  const Tensor& weights, const Tensor& h0_BH, Tensor& reserve) {
   const Job job(problem);
   SR_ASSERT(reserve.numel() == job.reserve_floats(), "a reserve of {} floats, of {} in this batch",
             reserve.numel(), job.reserve_floats());
   Tensor workspace = ctx.empty(DType::u8, {256}, Tag::workspace);
-  const Backward operands{dx_NK, dweights, dy_NH, y_NH, x_NK, weights, reserve, workspace};
+  const Backward operands{dx_NK, dweights, dy_NH, y_NH, x_NK, weights, h0_BH, reserve, workspace};
   with_type(problem.type,
             [&](auto element) { enqueue_backward<decltype(element)>(ctx, job, operands); });
 }
