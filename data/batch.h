@@ -49,6 +49,15 @@ struct BatchNeeds {
   std::int64_t max_length = 0;  // events of a sequence that it can read; 0: any
   Objective objective = Objective::next;
   Masking masking = {};
+  // Session-parallel training, see data/slot_schedule.h: events of a session a step; 0: sequences
+  // are read whole.
+  std::int64_t slot_events = 0;
+};
+
+// Slots of session-parallel training: those of this rank, of `all`.
+struct SlotRange {
+  std::int64_t begin = 0, end = 0, all = 0;
+  std::int64_t count() const { return end - begin; }
 };
 
 struct Batch {
@@ -80,6 +89,13 @@ struct Batch {
   std::map<std::string, Tensor> numbers;  // f32 [N, 1], likewise
 
   Tensor ahead_NK;  // u8, which values of needs.ahead_column come next (data/next_values.h)
+
+  // Of session-parallel training alone, where each sequence is what a slot reads in this step; they
+  // are sorted by falling length. i32. The slot, counted in this rank's range, whose state goes
+  // before; the number of its slots where a session begins.
+  Tensor state_from_B;
+  // The event whose state each slot keeps; any where it read nothing, for then it has ended.
+  Tensor state_at_S;
 
   std::vector<std::int32_t> sequences_at_T;  // sequences that still have an event at step t
   std::vector<std::int64_t> sequence_B;      // which sequence of the data set each one is

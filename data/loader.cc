@@ -17,9 +17,16 @@
 #include "data/negatives.h"
 #include "data/next_values.h"
 #include "data/sample_order.h"
+#include "data/slot_schedule.h"
 #include "data/windows.h"
 
 namespace seqrank {
+
+// What this rank reads in a step.
+struct Share {
+  std::vector<Window> windows;
+  std::vector<std::int64_t> places;
+};
 
 struct TrainLoader::Impl {
   Impl(const Protocol& protocol, Arena& batch_arena, const LoaderOptions& loader_options)
@@ -28,6 +35,8 @@ struct TrainLoader::Impl {
         options(loader_options),
         windows(protocol, loader_options.max_length - extra_inputs()),
         order(loader_options.seed, windows.count()) {
+    if (options.needs.slot_events > 0)
+      slots.emplace(protocol, options.seed, options.global_batch, options.needs.slot_events);
     if (options.needs.negatives.count == 0) return;
     SR_CHECK(options.needs.objective == Objective::next, ErrorKind::usage,
              "--loss.kind: hidden items are learned with the exact softmax alone");
@@ -35,12 +44,16 @@ struct TrainLoader::Impl {
   }
 
   std::int64_t steps_per_epoch() const {
+    if (slots) return slots->steps_per_epoch();
     return (windows.count() + options.global_batch - 1) / options.global_batch;
   }
   // A window's last target is an input too where inputs may be hidden.
   std::int64_t extra_inputs() const { return options.needs.objective == Objective::masked; }
-  Batch make(std::int64_t step) const;
+  Batch make(std::int64_t step);
   Batch make_next(std::int64_t step, std::span<const Window> all, std::int64_t first_place) const;
+  Batch make_slots(std::int64_t step);
+  // all: the windows of all ranks.
+  Batch pack(std::int64_t step, std::span<const Window> all, const Share& share) const;
   void run();
   void wait_for_batch(std::unique_lock<std::mutex>& lock);
 
@@ -50,6 +63,7 @@ struct TrainLoader::Impl {
   const TrainingWindows windows;
   const SampleOrder order;
   std::optional<NegativeSampler> negatives;
+  std::optional<SlotSchedule> slots;  // of session-parallel training; for the reading thread
 
   // The reading thread makes batches next_to_make, ... in order into `ready`, at most
   // options.prefetch of them. seek() starts a new generation; a batch of an older one is dropped.
@@ -64,7 +78,8 @@ struct TrainLoader::Impl {
   std::thread thread;
 };
 
-Batch TrainLoader::Impl::make(std::int64_t step) const {
+Batch TrainLoader::Impl::make(std::int64_t step) {
+  if (slots) return make_slots(step);
   const std::int64_t epoch = step / steps_per_epoch();
   const std::int64_t begin = step % steps_per_epoch() * options.global_batch;
   const std::int64_t end = std::min(begin + options.global_batch, windows.count());
@@ -85,15 +100,52 @@ Batch TrainLoader::Impl::make_next(std::int64_t step, std::span<const Window> al
   std::vector<std::int64_t> events;
   for (const Window& window : all) events.push_back(window.events);
   const std::vector<int> rank_of = assign_ranks(events, options.world);
-  std::vector<Window> mine;
-  std::vector<std::int64_t> places;
-  std::int64_t global_events = 0;
+  Share share;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    global_events += events[i];
     if (rank_of[i] != options.rank) continue;
-    mine.push_back(all[i]);
-    places.push_back(first_place + static_cast<std::int64_t>(i));
+    share.windows.push_back(all[i]);
+    share.places.push_back(first_place + static_cast<std::int64_t>(i));
   }
+  return pack(step, all, share);
+}
+
+Batch TrainLoader::Impl::make_slots(std::int64_t step) {
+  const SlotRange range = slot_range(options.global_batch, options.rank, options.world);
+  struct Reading {
+    std::int64_t slot;  // counted in this rank's range
+    SlotSchedule::Part part;
+  };
+  std::vector<Window> all;
+  std::vector<Reading> mine;
+  for (std::int64_t slot = 0; slot < range.all; ++slot) {
+    const auto part = slots->at(step / steps_per_epoch(), step % steps_per_epoch(), slot);
+    if (!part) continue;
+    all.push_back(part->window);
+    if (range.begin <= slot && slot < range.end) mine.push_back({slot - range.begin, *part});
+  }
+  std::ranges::stable_sort(mine, std::greater(),
+                           [](const Reading& reading) { return reading.part.window.events; });
+  Share share;
+  for (const Reading& reading : mine) {
+    share.windows.push_back(reading.part.window);
+    share.places.push_back(reading.part.place);
+  }
+  Batch batch = pack(step, all, share);
+  batch.state_from_B = Tensor(arena, DType::i32, {batch.sequences}, Tag::batch);
+  batch.state_at_S = Tensor(arena, DType::i32, {range.count()}, Tag::batch);
+  const auto state_at_S = batch.state_at_S.span<std::int32_t>();
+  std::ranges::fill(state_at_S, 0);
+  for (std::size_t b = 0; b < mine.size(); ++b) {
+    batch.state_from_B.span<std::int32_t>()[b] =
+        static_cast<std::int32_t>(mine[b].part.begins ? range.count() : mine[b].slot);
+    state_at_S[mine[b].slot] = batch.last_B.span<std::int32_t>()[b];
+  }
+  return batch;
+}
+
+Batch TrainLoader::Impl::pack(std::int64_t step, std::span<const Window> all,
+                              const Share& share) const {
+  const std::vector<Window>& mine = share.windows;
   Batch batch = pack_inputs(dataset, arena, mine);
   batch.target_N = pack_targets(dataset, arena, mine);
   add_columns(dataset, arena, mine, options.needs, WithRows::yes, batch);
@@ -111,9 +163,9 @@ Batch TrainLoader::Impl::make_next(std::int64_t step, std::span<const Window> al
   } else {
     batch.item_rows = unique_rows(arena, batch.item_N.span<std::int32_t>());
   }
-  std::copy(places.begin(), places.end(), batch.place_B.span<std::int64_t>().begin());
-  batch.global_events = global_events;
-  batch.global_targets = global_events;  // every input has an event that follows it
+  std::ranges::copy(share.places, batch.place_B.span<std::int64_t>().begin());
+  for (const Window& window : all) batch.global_events += window.events;
+  batch.global_targets = batch.global_events;  // every input has an event that follows it
   batch.global_sequences = static_cast<std::int64_t>(all.size());
   return batch;
 }
@@ -184,7 +236,7 @@ TrainLoader::~TrainLoader() {
 }
 
 std::int64_t TrainLoader::samples() const {
-  return impl_->windows.count();
+  return impl_->slots ? impl_->slots->parts() : impl_->windows.count();
 }
 
 std::int64_t TrainLoader::steps_per_epoch() const {

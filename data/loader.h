@@ -29,6 +29,8 @@ struct LoaderOptions {
 // next), so every event but the first is a target once an epoch.
 // An epoch has ceil(samples / global_batch) steps; the last may be short, and a rank's share may be
 // empty, but every rank makes every step.
+// Where the model needs session-parallel batches, an epoch is that of data/slot_schedule.h, with
+// global_batch slots, and its samples are the parts of sessions.
 class TrainLoader {
  public:
   // The protocol's data set must live as long.

@@ -43,9 +43,19 @@ class AttentionModel {
   virtual Tensor attention_weights(Context& ctx, const Batch& batch) = 0;
 };
 
+// What a model carries from step to step in session-parallel training: a row for each slot of this
+// rank, of a tensor with a row for each of all slots.
+struct CarriedRows {
+  std::string name;
+  Tensor row_SD;
+};
+
 // Learns by gradients.
 class TrainedModel : public Model {
  public:
+  // Makes room for what it carries, zeros, which is saved with its parameters; called once, before
+  // the first training batch, where needs().slot_events > 0.
+  virtual std::vector<CarriedRows> carry(Context&, const SlotRange&) { return {}; }
   // Forward pass of a training batch: this rank's part of the mean loss over the global targets.
   virtual Var loss(Tape& tape, const Batch& batch) = 0;
 };

@@ -259,7 +259,8 @@ void TrainingRun::save() {
     folder_.sync_metrics();
     state_.metrics_bytes = folder_.metrics_bytes();
   }
-  const auto pieces = parts_.optimiser->pieces();
+  auto pieces = parts_.optimiser->pieces();
+  pieces.insert(pieces.end(), parts_.carried.begin(), parts_.carried.end());
   checkpoints_.begin_save(state_, to_host(ctx_, pieces));
   saved_step_ = state_.step;
 }

@@ -43,6 +43,7 @@ void TrainingRun::resume() {
     for (const Parameter& p : parts_.parameters.parameters())
       for (const std::string& tensor : saved_tensors(p))
         totals.push_back({tensor, p.shape.numel()});
+    for (const TensorPiece& piece : parts_.carried) totals.push_back({piece.name, piece.total});
     std::vector<std::string> keys;
     for (const OptionSpec& spec : options_.specs())
       if (!free_to_change(spec.key) && !is_new_default(spec)) keys.push_back(spec.key);
@@ -51,6 +52,7 @@ void TrainingRun::resume() {
              "{}: its checkpoint is of another run; give another --run, or the same options: {}",
              options_.text("run"), difference_text(differences));
     load_pieces(ctx_, checkpoints_, saved->step, parts_.optimiser->pieces());
+    if (!parts_.carried.empty()) load_pieces(ctx_, checkpoints_, saved->step, parts_.carried);
     parts_.exchange->values_restored();
     if (parts_.step->scales_loss())
       parts_.step->set_loss_scale(

@@ -3,6 +3,7 @@
 
 #include <bit>
 
+#include "data/slot_schedule.h"
 #include "trainer/build_model.h"
 #include "trainer/evaluate.h"
 #include "trainer/parameter_rules.h"
@@ -48,6 +49,17 @@ std::optional<LossScale> loss_scale_of(const Options& options) {
   return result;
 }
 
+// As a checkpoint names them; views.
+std::vector<TensorPiece> carried_pieces(Context& ctx, TrainedModel& model, const SlotRange& slots) {
+  std::vector<TensorPiece> pieces;
+  for (const CarriedRows& rows : model.carry(ctx, slots)) {
+    const std::int64_t width = rows.row_SD.dim(1);
+    pieces.push_back({rows.name, slots.begin * width, slots.end * width, slots.all * width,
+                      rows.row_SD.reshape({slots.count() * width})});
+  }
+  return pieces;
+}
+
 }  // namespace
 
 TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dataset& dataset,
@@ -67,6 +79,9 @@ TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dat
   const auto seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   apply_parameter_rules(options, parameters);
   parameters.allocate(ctx, seed, ranks.size());
+  if (model->needs().slot_events > 0)
+    carried = carried_pieces(
+        ctx, *trained, slot_range(options.integer("train.batch"), ranks.rank(), ranks.size()));
   exchange = std::make_unique<GradientExchange>(
       ctx, parameters, ranks,
       ExchangeOptions{options.integer("train.bucket_bytes"),

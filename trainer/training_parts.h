@@ -23,6 +23,7 @@ struct TrainingParts {
   TrainedModel* trained;  // the same model
   Protocol protocol;
   TrainLoader loader;
+  std::vector<TensorPiece> carried;  // this rank's rows of what the model carries between steps
   std::unique_ptr<GradientExchange> exchange;
   std::unique_ptr<ShardedAdamW> optimiser;
   std::unique_ptr<TrainStep> step;

@@ -216,21 +216,22 @@ RecurrenceParameters declare_recurrence(ParameterStore& store, const std::string
           &store.declare(name + ".b_h", {gates}, {}, Decay::no)};
 }
 
-Var recurrence(Tape& tape, Cell cell, Var x_NK, const RecurrenceParameters& p, const Batch& batch) {
+Var recurrence(Tape& tape, Cell cell, Var x_NK, const RecurrenceParameters& p, const Batch& batch,
+               const Tensor& h0_BH) {
   Context& ctx = tape.ctx();
   Var h(ctx.empty(DType::f32, {x_NK.value().dim(0), p.w_h_GH->shape[1]}));
   Tensor out = h.value();
   const RecurrenceWeights weights{p.w_x_GK->value(), p.w_h_GH->value(), p.b_x_G->value(),
                                   p.b_h_G->value()};
   auto reserve = std::make_shared<RecurrenceReserve>();
-  seqrank::recurrence(ctx, cell, out, *reserve, x_NK.value(), weights, packed_order(batch));
+  seqrank::recurrence(ctx, cell, out, *reserve, x_NK.value(), weights, packed_order(batch), h0_BH);
   tape.record(h, {p.w_x_GK, p.w_h_GH, p.b_x_G, p.b_h_G},
-              [&tape, &batch, cell, x_NK, p, reserve, weights, h]() mutable {
+              [&tape, &batch, cell, x_NK, p, reserve, weights, h0_BH, h]() mutable {
                 RecurrenceWeights gradients{p.w_x_GK->gradient, p.w_h_GH->gradient,
                                             p.b_x_G->gradient, p.b_h_G->gradient};
                 Tensor dx = like(tape.ctx(), x_NK.value());
                 recurrence_backward(tape.ctx(), cell, dx, gradients, h.gradient(), x_NK.value(),
-                                    *reserve, weights, packed_order(batch));
+                                    *reserve, weights, packed_order(batch), h0_BH);
                 tape.give_gradient(x_NK, dx);
               });
   return h;

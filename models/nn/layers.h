@@ -33,7 +33,9 @@ struct RecurrenceParameters {
 // Uniform in +-1/sqrt(width), biases zero but for b_x of the LSTM's forget gate: one.
 RecurrenceParameters declare_recurrence(ParameterStore& store, const std::string& name, Cell cell,
                                         std::int64_t input_width, std::int64_t width);
-Var recurrence(Tape& tape, Cell cell, Var x_NK, const RecurrenceParameters& p, const Batch& batch);
+// h0_BH: as in backend/ops/recurrence.h; it has no gradient.
+Var recurrence(Tape& tape, Cell cell, Var x_NK, const RecurrenceParameters& p, const Batch& batch,
+               const Tensor& h0_BH = {});
 
 Var running_attention(Tape& tape, Var score_N1, Var v_ND, const Batch& batch);
 Var query_attention(Tape& tape, Activation act, Var k_NA, Var q_NA, Parameter& w_A, Var v_ND,

@@ -211,6 +211,12 @@ INSTANTIATE_TEST_SUITE_P(
                                  {"model.feed_width", "12"}},
                                 {kSmooth, {"model.skip", "no"}, {"model.input", "position"}},
                                 {kSmooth, {"model.tied", "no"}}})));
+INSTANTIATE_TEST_SUITE_P(Gru4Rec, ModelForms,
+                         testing::ValuesIn(forms_of("gru4rec", {{},
+                                                                {{"model.layers", "2"},
+                                                                 {"model.dropout", "0.2"},
+                                                                 {"model.input_dropout", "0.2"}},
+                                                                {{"model.tied", "no"}}})));
 INSTANTIATE_TEST_SUITE_P(Narm, ModelForms,
                          testing::ValuesIn(forms_of("narm", {{},
                                                              {{"model.state_width", "12"},

@@ -59,6 +59,29 @@ TEST_P(TrainModels, ResumesOnAnotherNumberOfRanks) {
   expect_same_losses("whole", "parts", 1e-5);
 }
 
+// Three slots: four of seven ranks have none, but save and load with the others.
+TEST_F(Train, StatesOfSlotsGoToAnyNumberOfRanks) {
+  const Settings settings = {
+      {"model.name", "gru4rec"}, {"train.batch", "3"}, {"train.steps", "40"}};
+  Settings stopped = settings;
+  stopped["train.stop_at_step"] = "25";
+  run(1, "whole", settings);
+  run(7, "parts", stopped);
+  const auto comm = make_null_communicator();
+  CheckpointStore store(temp_.path() + "/parts/checkpoints", *comm);
+  ASSERT_EQ(store.newest_good()->step, 25);
+  Context ctx(Device::cpu, 1);
+  std::vector<TensorPiece> state = {{"state/rnn.0", 0, 24, 24, ctx.empty(DType::f32, {24})}};
+  store.load(25, state);
+  for (int slot = 0; slot < 3; ++slot)
+    EXPECT_NE(state[0].data.span<float>()[slot * 8], 0) << "slot " << slot;
+  run(2, "parts", settings);
+  const auto whole = losses("whole"), parts = losses("parts");
+  ASSERT_EQ(whole.size(), parts.size());
+  for (std::size_t i = 0; i < whole.size(); ++i)
+    EXPECT_NEAR(parts[i] / whole[i], 1, 1e-5) << "step " << i + 1;
+}
+
 INSTANTIATE_TEST_SUITE_P(Each, TrainModels, testing::ValuesIn(trained_models()));
 
 }  // namespace

@@ -1,0 +1,106 @@
+// gru4rec: GRU layers over the events, trained on sessions side by side (Hidasi et al., ICLR 2016;
+// Hidasi and Karatzoglou, CIKM 2018): each of train.batch slots reads the next events of its
+// session in a step and keeps its state for the next one; no gradient goes back further. Where it
+// ranks, it reads a history from its beginning. What is kept is the state before its dropout.
+#include "backend/ops/activation.h"
+#include "backend/ops/embedding.h"
+#include "models/model.h"
+#include "models/nn/item_table.h"
+#include "models/nn/layers.h"
+
+namespace seqrank {
+namespace {
+
+class Gru4Rec final : public TrainedModel {
+ public:
+  static std::vector<OptionSpec> options() {
+    std::vector<OptionSpec> specs = {
+        {"model.width", OptionKind::integer, "100", "width of item vectors and states", "1..8192"},
+        {"model.layers", OptionKind::integer, "1", "of the GRU", "1..16"},
+        {"model.unroll", OptionKind::integer, "1",
+         "events that a slot reads in a step; gradients go back within them", "1..4096"},
+        {"model.input_dropout", OptionKind::real, "0", "on item vectors", "0..0.95"},
+        {"model.dropout", OptionKind::real, "0", "on the states of each layer", "0..0.95"},
+    };
+    for (OptionSpec& spec : ItemTable::options()) specs.push_back(std::move(spec));
+    return specs;
+  }
+
+  explicit Gru4Rec(const ModelInput& input)
+      : width_(input.options.integer("model.width")),
+        unroll_(input.options.integer("model.unroll")),
+        input_dropout_(static_cast<float>(input.options.real("model.input_dropout"))),
+        dropout_(static_cast<float>(input.options.real("model.dropout"))),
+        items_(input.options, input.items, width_, input.parameters) {
+    for (std::int64_t i = 0; i < input.options.integer("model.layers"); ++i)
+      layers_.push_back(nn::declare_recurrence(input.parameters, "rnn." + std::to_string(i),
+                                               Cell::gru, width_, width_));
+    items_.declare_output(input.options, input.parameters);
+  }
+
+  BatchNeeds needs() const override {
+    BatchNeeds needs;
+    needs.slot_events = unroll_;
+    return needs;
+  }
+
+  std::vector<CarriedRows> carry(Context& ctx, const SlotRange& slots) override {
+    std::vector<CarriedRows> carried;
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      state_.push_back(ctx.empty(DType::f32, {slots.count() + 1, width_}, Tag::activation));
+      fill(ctx, state_.back(), 0);
+      carried.push_back({"state/rnn." + std::to_string(i), state_.back().rows(0, slots.count())});
+    }
+    return carried;
+  }
+
+  Var loss(Tape& tape, const Batch& batch) override {
+    return items_.loss(tape, encode(tape, batch), batch);
+  }
+
+  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
+    Tape tape(ctx, TapeMode::inference, 0);
+    const Var h_ND = encode(tape, batch);
+    Tensor last_BD = ctx.empty(DType::f32, {batch.sequences, width_});
+    gather_rows(ctx, last_BD, h_ND.value(), batch.last_B);
+    items_.scores(ctx, score_BV, last_BD);
+  }
+
+ private:
+  Var encode(Tape& tape, const Batch& batch) {
+    Var h_ND = nn::dropout(tape, items_.lookup(tape, batch), input_dropout_, batch);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      h_ND = nn::recurrence(tape, Cell::gru, h_ND, layers_[i], batch, kept_state(tape, i, batch));
+      keep_state(tape, i, h_ND, batch);
+      h_ND = nn::dropout(tape, h_ND, dropout_, batch);
+    }
+    return h_ND;
+  }
+
+  // A batch of whole sequences, as evaluation has them, begins with zeros.
+  Tensor kept_state(Tape& tape, std::size_t layer, const Batch& batch) const {
+    if (!batch.state_from_B) return {};
+    SR_ASSERT(layer < state_.size(), "a batch of slots, and no room for their states");
+    Tensor h0_BD = tape.ctx().empty(DType::f32, {batch.sequences, width_});
+    gather_rows(tape.ctx(), h0_BD, state_[layer], batch.state_from_B);
+    return h0_BD;
+  }
+
+  void keep_state(Tape& tape, std::size_t layer, const Var& h_ND, const Batch& batch) {
+    if (!batch.state_from_B || batch.events == 0) return;
+    Tensor state_SD = state_[layer].rows(0, batch.state_at_S.dim(0));
+    gather_rows(tape.ctx(), state_SD, h_ND.value(), batch.state_at_S);
+  }
+
+  std::int64_t width_, unroll_;
+  float input_dropout_, dropout_;
+  ItemTable items_;
+  std::vector<nn::RecurrenceParameters> layers_;
+  std::vector<Tensor> state_;  // of each layer [slots of this rank + 1, D]; the last row is zero
+};
+
+SR_REGISTER_MODEL("gru4rec", Gru4Rec,
+                  "Hidasi et al., Session-based Recommendations with RNNs, ICLR 2016");
+
+}  // namespace
+}  // namespace seqrank
