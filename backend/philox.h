@@ -17,6 +17,7 @@ enum class Purpose : std::uint32_t {
   dropout = 4,
   synth = 5,
   attention_dropout = 6,
+  gumbel = 7,
   masking = 8,
   interests = 9,
   negatives = 10,

@@ -7,6 +7,8 @@
 
 #include "backend/cpu/parallel.h"
 #include "backend/ops/additive_attention.h"
+#include "backend/ops/candidate_attention.h"
+#include "backend/ops/hard_attention.h"
 
 namespace seqrank::cpu {
 
@@ -40,5 +42,19 @@ void query_attention_backward(Context& ctx, Activation act, Tensor& dk_NA, Tenso
 void query_attention_weights(Context& ctx, Activation act, Tensor& a_J, const Tensor& lse_N,
                              const Tensor& k_NA, const Tensor& q_NA, const Tensor& w_A,
                              std::int64_t first);
+
+void candidate_attention(Context& ctx, Attend attend, Activation act, Tensor& z_MD,
+                         const Tensor& k_NA, const Tensor& q_CA, const Tensor& w_A,
+                         const Tensor& v_ND, const Tensor& offset_B1);
+
+void hard_attention(Context& ctx, const HardAttention& options, Tensor& c_ND, Tensor& choice_N,
+                    Tensor& soft_ND, Tensor& lse_N, const Tensor& k_NA, const Tensor& q_NA,
+                    const Tensor& w_A, const Tensor& v_ND, const Tensor& place_B,
+                    const Tensor& offset_B1);
+void hard_attention_backward(Context& ctx, const HardAttention& options, Tensor& dk_NA,
+                             Tensor& dq_NA, Tensor& dw_A, Tensor& dv_ND, const Tensor& dc_ND,
+                             const Tensor& choice_N, const Tensor& soft_ND, const Tensor& lse_N,
+                             const Tensor& k_NA, const Tensor& q_NA, const Tensor& w_A,
+                             const Tensor& v_ND, const Tensor& place_B, const Tensor& offset_B1);
 
 }  // namespace seqrank::cpu

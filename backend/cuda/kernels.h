@@ -6,9 +6,12 @@
 #include "backend/ops/additive_attention.h"
 #include "backend/ops/attention.h"
 #include "backend/ops/binary_cross_entropy.h"
+#include "backend/ops/candidate_attention.h"
 #include "backend/ops/cast.h"
+#include "backend/ops/din_attention.h"
 #include "backend/ops/dropout.h"
 #include "backend/ops/embedding.h"
+#include "backend/ops/hard_attention.h"
 #include "backend/ops/l2_normalise.h"
 #include "backend/ops/layer_norm.h"
 #include "backend/ops/linear.h"
@@ -42,11 +45,17 @@ decltype(seqrank::running_attention_weights) running_attention_weights;
 decltype(seqrank::query_attention) query_attention;
 decltype(seqrank::query_attention_backward) query_attention_backward;
 decltype(seqrank::query_attention_weights) query_attention_weights;
+decltype(seqrank::candidate_attention) candidate_attention;
+decltype(seqrank::hard_attention) hard_attention;
+decltype(seqrank::hard_attention_backward) hard_attention_backward;
 
 decltype(seqrank::multi_head_attention) multi_head_attention;
 decltype(seqrank::multi_head_attention_backward) multi_head_attention_backward;
 decltype(seqrank::binary_cross_entropy) binary_cross_entropy;
 decltype(seqrank::cast) cast;
+decltype(seqrank::din_attention) din_attention;
+decltype(seqrank::din_attention_backward) din_attention_backward;
+decltype(seqrank::din_candidates) din_candidates;
 decltype(seqrank::dropout) dropout;
 decltype(seqrank::gather_rows) gather_rows;
 decltype(seqrank::scatter_add_rows) scatter_add_rows;
