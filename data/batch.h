@@ -42,6 +42,7 @@ struct NegativeNeeds {
 struct BatchNeeds {
   std::vector<std::string> columns;
   bool labels = false;
+  bool target_rows = false;  // item vectors of targets are looked up, not only scored against
   bool times = false;
   std::string ahead_column = {};  // of the targets; "": none
   std::int64_t ahead = 0;         // events, the target the first of them
@@ -67,8 +68,8 @@ struct Batch {
   Tensor item_N;         // i32, dense item ids, 0 = the most frequent
   Tensor target_N;       // i32, the item that follows; absent when there is nothing to predict
   UniqueRows item_rows;  // of item_N; absent likewise
-  // With negatives item_rows.id_U are the rows of these, too, and the same in all three; each has
-  // places and events of its own.
+  // With negatives, or where rows of targets are needed, item_rows.id_U are the rows of these, too,
+  // and the same in all of them; each has places and events of its own.
   Tensor negative_S;        // i32, the same on all ranks; absent unless asked for
   Tensor negative_log_q_S;  // f32, log of how often each is expected among the draws
   UniqueRows target_rows, negative_rows;

@@ -160,6 +160,11 @@ Batch TrainLoader::Impl::pack(std::int64_t step, std::span<const Window> all,
     batch.item_rows = rows[0];
     batch.target_rows = rows[1];
     batch.negative_rows = rows[2];
+  } else if (options.needs.target_rows) {
+    auto rows = shared_unique_rows(
+        arena, {batch.item_N.span<std::int32_t>(), batch.target_N.span<std::int32_t>()});
+    batch.item_rows = rows[0];
+    batch.target_rows = rows[1];
   } else {
     batch.item_rows = unique_rows(arena, batch.item_N.span<std::int32_t>());
   }

@@ -25,19 +25,26 @@ std::vector<OptionSpec> InputLayer::options(const std::string& default_columns) 
            "or none"}};
 }
 
-InputLayer::InputLayer(const ModelInput& input, std::int64_t width) {
+BatchNeeds InputLayer::needs() const {
+  BatchNeeds needs;
+  columns_.add_needs(needs);
+  return needs;
+}
+
+ColumnVectors::ColumnVectors(const ModelInput& input, const std::string& option,
+                             const std::string& prefix, std::int64_t width) {
   const Initialiser normal{Initialiser::Kind::normal,
                            static_cast<float>(input.options.real("model.item_scale"))};
-  for (const std::string& name : columns_named(input.options.text("model.input"))) {
+  for (const std::string& listed : columns_named(input.options.text(option))) {
+    const std::string name = prefix + listed;
     const auto column = input.columns.find(name);
     if (column == input.columns.end()) {
       std::string known;
       for (const auto& [other, values] : input.columns)
         known += (known.empty() ? "" : ", ") + other;
       SR_CHECK(false, ErrorKind::usage,
-               "--model.input: the data set has no column {}; it has: {} (gap, hour and weekday "
-               "need times)",
-               name, known.empty() ? "none" : known);
+               "--{}: the data set has no column {}; it has: {} (gap, hour and weekday need times)",
+               option, name, known.empty() ? "none" : known);
     }
     const std::int64_t values = column->second;
     const Shape shape = values == 0 ? Shape{width, 1} : Shape{values, width};
@@ -47,22 +54,19 @@ InputLayer::InputLayer(const ModelInput& input, std::int64_t width) {
   }
 }
 
-Var InputLayer::operator()(Tape& tape, ItemTable& items, const Batch& batch) const {
-  Var e_ND = items.lookup(tape, batch);
+Var ColumnVectors::add_to(Tape& tape, Var x_ND, const Batch& batch) const {
   for (const Part& part : parts_) {
     const Var more_ND =
         part.number ? nn::linear(tape, Var(batch.numbers.at(part.column)), *part.table, nullptr)
                     : nn::embedding(tape, *part.table, batch.ids.at(part.column));
-    e_ND = nn::add(tape, e_ND, more_ND);
+    x_ND = x_ND ? nn::add(tape, x_ND, more_ND) : more_ND;
   }
-  return e_ND;
+  return x_ND;
 }
 
-BatchNeeds InputLayer::needs() const {
-  BatchNeeds needs;
+void ColumnVectors::add_needs(BatchNeeds& needs) const {
   for (const Part& part : parts_) needs.columns.push_back(part.column);
-  needs.max_length = max_length_;
-  return needs;
+  if (max_length_ > 0) needs.max_length = max_length_;
 }
 
 }  // namespace seqrank

@@ -10,15 +10,19 @@
 
 namespace seqrank {
 
-class InputLayer {
+// A vector for each of some columns of the batch.
+class ColumnVectors {
  public:
-  // "model.input", for models to add to their own.
-  static std::vector<OptionSpec> options(const std::string& default_columns);
-  // Declares its parameters. Throws Error(usage) for a column that the data set does not have.
-  InputLayer(const ModelInput& input, std::int64_t width);
+  // option: the key of the list of columns, "none" or names; prefix: what stands before these names
+  // in the batch, "" or "target." (see data/event_columns.h). Declares parameters. Throws
+  // Error(usage) for a column that the data set does not have.
+  ColumnVectors(const ModelInput& input, const std::string& option, const std::string& prefix,
+                std::int64_t width);
 
-  Var operator()(Tape& tape, ItemTable& items, const Batch& batch) const;
-  BatchNeeds needs() const;
+  bool empty() const { return parts_.empty(); }
+  // x_ND plus all of them; x_ND may be absent.
+  Var add_to(Tape& tape, Var x_ND, const Batch& batch) const;
+  void add_needs(BatchNeeds& needs) const;
 
  private:
   struct Part {
@@ -28,6 +32,23 @@ class InputLayer {
   };
   std::vector<Part> parts_;
   std::int64_t max_length_ = 0;  // where places have vectors: how many
+};
+
+class InputLayer {
+ public:
+  // "model.input", for models to add to their own.
+  static std::vector<OptionSpec> options(const std::string& default_columns);
+  // Declares its parameters. Throws Error(usage) for a column that the data set does not have.
+  InputLayer(const ModelInput& input, std::int64_t width)
+      : columns_(input, "model.input", "", width) {}
+
+  Var operator()(Tape& tape, ItemTable& items, const Batch& batch) const {
+    return columns_.add_to(tape, items.lookup(tape, batch), batch);
+  }
+  BatchNeeds needs() const;
+
+ private:
+  ColumnVectors columns_;
 };
 
 }  // namespace seqrank

@@ -23,7 +23,8 @@ std::unique_ptr<Built> build(Context& ctx, const std::string& name,
                                          {"hour", kPackedHours},
                                          {"weekday", kPackedWeekdays},
                                          {"item.interest", kPackedInterests},
-                                         {"target.interest", kPackedInterests}},
+                                         {"target.interest", kPackedInterests},
+                                         {"user.kind", kPackedKinds}},
                                         [items](const std::string&) {
                                           std::vector<std::int32_t> interest_V(items);
                                           for (std::int64_t v = 0; v < items; ++v)

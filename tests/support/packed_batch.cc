@@ -16,6 +16,23 @@ Tensor tensor_of(Context& ctx, const std::vector<T>& values) {
   return tensor;
 }
 
+void add_users_and_labels(Context& ctx, const std::vector<std::vector<int>>& sequences,
+                          Batch& batch) {
+  std::vector<std::int32_t> kind;
+  std::vector<float> label, target_label;
+  for (const auto& s : sequences) {
+    for (std::size_t i = 0; i + 1 < s.size(); ++i) {
+      kind.push_back(s[0] % kPackedKinds);
+      const auto label_at = [&](std::size_t t) { return (3 * s[t] + t) % 4 < 2 ? 1.0f : 0.0f; };
+      label.push_back(label_at(i));
+      target_label.push_back(label_at(i + 1));
+    }
+  }
+  batch.label_N = tensor_of(ctx, label);
+  batch.target_label_N = tensor_of(ctx, target_label);
+  batch.ids["user.kind"] = {kPackedKinds, tensor_of(ctx, kind), unique_rows(ctx.arena(), kind)};
+}
+
 }  // namespace
 
 std::int32_t packed_interest(std::int64_t item) {
@@ -23,7 +40,7 @@ std::int32_t packed_interest(std::int64_t item) {
 }
 
 Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
-                   std::int64_t first_place) {
+                   std::int64_t first_place, const BatchNeeds& needs) {
   std::vector<std::int32_t> items, targets, offset = {0}, last, order;
   std::vector<std::int64_t> place;
   for (std::size_t b = 0; b < sequences.size(); ++b) {
@@ -52,7 +69,13 @@ Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
   batch.events = static_cast<std::int64_t>(items.size());
   batch.item_N = tensor_of(ctx, items);
   batch.target_N = tensor_of(ctx, targets);
-  batch.item_rows = unique_rows(ctx.arena(), items);
+  if (needs.target_rows) {
+    const auto rows = shared_unique_rows(ctx.arena(), {items, targets});
+    batch.item_rows = rows[0];
+    batch.target_rows = rows[1];
+  } else {
+    batch.item_rows = unique_rows(ctx.arena(), items);
+  }
   batch.offset_B1 = tensor_of(ctx, offset);
   batch.time_order_N = tensor_of(ctx, order);
   batch.last_B = tensor_of(ctx, last);
@@ -84,6 +107,7 @@ Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
   batch.ids["target.interest"] = column(kPackedInterests, targets);
   batch.ahead_NK =
       next_values(ctx.arena(), batch.ids["target.interest"], batch.offset_B1, kPackedAhead);
+  add_users_and_labels(ctx, sequences, batch);
   return batch;
 }
 
