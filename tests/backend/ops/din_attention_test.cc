@@ -120,9 +120,12 @@ SEQRANK_OP_TEST(DinAttention, MatchesReference) {
 }
 
 SEQRANK_OP_TEST(DinAttention, LengthsAndWidths) {
-  for (Activation act : {Activation::tanh, Activation::relu})
-    for (auto [keys, width] : {std::pair{1, 1}, {7, 2}, {5, 33}})
+  for (Activation act : {Activation::tanh, Activation::relu}) {
+    for (auto [keys, width] : {std::pair{1, 1}, {2, 3}})
       check(device, {act, Packing({2, 35}), keys, width});
+    for (auto [keys, width] : {std::pair{2, 33}, {33, 2}})
+      check(device, {act, Packing({1, 5}), keys, width});
+  }
 }
 
 void check_candidates(Device device, const Reference& r, std::int64_t candidates) {
