@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "collective/thread.h"
+#include "data/dataset_writer.h"
 #include "data/event_columns.h"
 #include "data/synth.h"
 #include "tests/trainer/checkpoint_support.h"
@@ -24,14 +25,30 @@ using Settings = std::map<std::string, std::string>;
 
 class Train : public testing::Test {
  protected:
+  // The same events with labels, which follow from an item and the one before it.
+  void write_labelled(const Dataset& from) const {
+    DatasetWriter writer(data_);
+    std::vector<std::uint8_t> labels;
+    for (std::int64_t s = 0; s < from.sequences(); ++s) {
+      std::vector<std::int32_t> items(from.length(s));
+      from.read_items(from.begin(s), items);
+      writer.add_sequence(items, {});
+      for (std::size_t i = 0; i < items.size(); ++i)
+        labels.push_back((items[i] + (i > 0 ? items[i - 1] : 0)) % 3 == 0 ? 1 : 0);
+    }
+    writer.append("/event/label", labels);
+    writer.finish(from.items());
+  }
+
   Train() {
     SynthOptions synth_options;
-    synth_options.output = data_;
+    synth_options.output = temp_.path() + "/unlabelled.h5";
     synth_options.items = 60;
     synth_options.sequences = 150;
     synth_options.length = 12;
     synth_options.clusters = 6;
     synth(synth_options);
+    write_labelled(Dataset::open(synth_options.output));
   }
 
   // Of attention_rnn where settings name no other model.
