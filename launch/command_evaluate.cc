@@ -1,5 +1,7 @@
-// seqrank evaluate: full-catalogue metrics of a run or of a counted model, beside baselines, in one
-// table.
+// seqrank evaluate: metrics of a run or of a counted model, beside others and compared with them
+// user by user, in one table.
+#include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include "backend/check.h"
@@ -27,6 +29,9 @@ std::vector<OptionSpec> options() {
   for (OptionSpec& spec : world_options()) specs.push_back(spec);
   specs.push_back(
       {"baselines", OptionKind::text, "", "counted models to put beside it: popularity,markov"});
+  specs.push_back({"against", OptionKind::text, "",
+                   "run folders or counted models to compare it with, user by user; with several "
+                   "--run, which are one model with several seeds, these are one model too"});
   specs.push_back(
       {"split", OptionKind::choice, "test", "which events are to be predicted", "validation|test"});
   specs.push_back(json_option());
@@ -35,18 +40,46 @@ std::vector<OptionSpec> options() {
 
 using Settings = std::map<std::string, std::string>;
 
-// Loaded, measured and let go: one model is in memory at a time. Writes to `settings` how it was
-// asked, so that others are asked the same.
-Evaluation evaluate_one(Context& ctx, Communicator& comm, const std::string& run,
-                        const std::string& name, const Dataset& dataset, Split split,
-                        Settings& settings) {
-  const auto loaded = load_model(ctx, comm, run, name, dataset, settings, warn);
-  for (const OptionSpec& spec : evaluate_options())
-    if (loaded->options.has(spec.key)) settings[spec.key] = loaded->options.text(spec.key);
-  const Protocol protocol(dataset, protocol_options_from(loaded->options));
-  return evaluate(ctx, comm, *loaded->model, protocol,
-                  evaluate_options_from(loaded->options, split));
-}
+// Loaded, measured and let go: one model is in memory at a time.
+class Evaluator {
+ public:
+  Evaluator(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& given)
+      : ctx_(ctx),
+        comm_(comm),
+        dataset_(dataset),
+        split_(given.text("split") == "test" ? Split::test : Split::validation),
+        settings_(use_settings(given)) {
+    if (given.has("protocol")) settings_["data.protocol"] = given.text("protocol");
+  }
+  // Names of counted models, or run folders.
+  EvaluatedModel evaluate_all(const std::string& part, const std::vector<std::string>& models) {
+    EvaluatedModel result{part, models, {}};
+    for (const std::string& model : models) result.seeds.push_back(evaluate_one(model));
+    return result;
+  }
+
+ private:
+  Evaluation evaluate_one(const std::string& model) {
+    const std::vector<std::string> names = model_names();
+    const bool is_run =
+        std::filesystem::is_directory(model) || std::ranges::find(names, model) == names.end();
+    const auto loaded = load_model(ctx_, comm_, is_run ? model : "", is_run ? "" : model, dataset_,
+                                   settings_, warn);
+    // The others are asked what the first was; each by as much history as it was made for.
+    for (const OptionSpec& spec : evaluate_options())
+      if (loaded->options.has(spec.key) && spec.key != "data.max_length")
+        settings_[spec.key] = loaded->options.text(spec.key);
+    const Protocol protocol(dataset_, protocol_options_from(loaded->options));
+    return evaluate(ctx_, comm_, *loaded->model, protocol,
+                    evaluate_options_from(loaded->options, split_));
+  }
+
+  Context& ctx_;
+  Communicator& comm_;
+  const Dataset& dataset_;
+  Split split_;
+  Settings settings_;
+};
 
 std::string headline(const Dataset& dataset, const Evaluation& first) {
   const std::string asked =
@@ -74,22 +107,22 @@ int run(const Options& given, Communicator& comm) {
   if (comm.rank() == 0 && !device.why().empty()) warn(device.why());
   Context& ctx = device.ctx();
 
-  const Split split = given.text("split") == "test" ? Split::test : Split::validation;
-  Settings settings = use_settings(given);
-  if (given.has("protocol")) settings["data.protocol"] = given.text("protocol");
-  std::vector<std::string> names = {chosen_model(given)};
-  std::vector<Evaluation> evaluations;
-  evaluations.push_back(evaluate_one(ctx, comm, given.text("run"), given.text("model.name"),
-                                     dataset, split, settings));
-  for (const std::string& baseline : split_list("baselines", given.text("baselines"))) {
-    names.push_back(baseline);
-    evaluations.push_back(evaluate_one(ctx, comm, "", baseline, dataset, split, settings));
+  Evaluator evaluator(ctx, comm, dataset, given);
+  std::vector<EvaluatedModel> results;
+  const auto first = split_list("run", chosen_model(given));
+  const auto against = split_list("against", given.text("against"));
+  results.push_back(evaluator.evaluate_all("", first));
+  if (first.size() > 1 && !against.empty()) {
+    results.push_back(evaluator.evaluate_all("against", against));
+  } else {
+    for (const std::string& model : against)
+      results.push_back(evaluator.evaluate_all("against", {model}));
   }
+  for (const std::string& baseline : split_list("baselines", given.text("baselines")))
+    results.push_back(evaluator.evaluate_all("baselines", {baseline}));
   if (comm.rank() != 0) return 0;
 
-  std::vector<NamedEvaluation> results;
-  for (std::size_t i = 0; i < names.size(); ++i) results.push_back({names[i], &evaluations[i]});
-  print_out(headline(dataset, evaluations[0]));
+  print_out(headline(dataset, results[0].seeds[0]));
   print_out(evaluation_table(results));
   if (given.has("json")) write_file(given.text("json"), evaluation_json(results));
   return 0;
@@ -104,6 +137,8 @@ Command evaluate_command() {
   command.examples = {
       "seqrank evaluate --run=runs/a --data=ml-1m.h5 --baselines=popularity,markov "
       "--json=eval.json",
+      "seqrank evaluate --run=runs/a1,runs/a2,runs/a3 --against=runs/b1,runs/b2,runs/b3 "
+      "--data=ml-1m.h5",
       "seqrank evaluate --model.name=popularity --data=ml-1m.h5"};
   command.options = options();
   command.ranks = Ranks::several;

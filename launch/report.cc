@@ -2,59 +2,66 @@
 // is large, does not hide them.
 #include "launch/report.h"
 
-#include <cmath>
+#include <fmt/ranges.h>
+
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "backend/check.h"
 #include "launch/list.h"
 #include "launch/table.h"
-#include "trainer/evaluate.h"
+#include "trainer/comparison.h"
 
 namespace seqrank {
 namespace {
 
-struct Difference {
-  double mean = 0;
-  double standard_error = 0;
-};
+using Json = nlohmann::ordered_json;
 
-double gain_at_10(std::int32_t rank) {
-  return rank > 10 ? 0 : 1 / std::log2(1.0 + rank);
+std::vector<const Evaluation*> pointers(const EvaluatedModel& model) {
+  std::vector<const Evaluation*> all;
+  for (const Evaluation& seed : model.seeds) all.push_back(&seed);
+  return all;
 }
 
-// NDCG@10 of `a` less that of `b`, of each sequence the mean over its questions.
-Difference paired_difference(const Evaluation& a, const Evaluation& b) {
-  SR_ASSERT(a.sequence_Q == b.sequence_Q, "models that were asked different questions");
-  double sum = 0, squares = 0;
-  std::int64_t n = 0;
-  for (std::size_t begin = 0, end = 0; begin < a.rank_Q.size(); begin = end) {
-    double difference = 0;
-    for (; end < a.rank_Q.size() && a.sequence_Q[end] == a.sequence_Q[begin]; ++end)
-      difference += gain_at_10(a.rank_Q[end]) - gain_at_10(b.rank_Q[end]);
-    difference /= static_cast<double>(end - begin);
-    sum += difference;
-    squares += difference * difference;
-    ++n;
+std::vector<Ahead> ahead_of(const EvaluatedModel& first, const EvaluatedModel& other) {
+  const Evaluation& asked = first.seeds.at(0);
+  SR_ASSERT(asked.sequence_Q == other.seeds.at(0).sequence_Q, "models asked different questions");
+  std::vector<Ahead> all;
+  for (const std::string& metric : compared_metrics(asked))
+    all.push_back(paired_difference(metric, mean_values(pointers(first), metric),
+                                    mean_values(pointers(other), metric)));
+  return all;
+}
+
+Json to_json(const EvaluatedModel& model) {
+  const Evaluation& e = model.seeds.at(0);
+  Json metrics, deviation, seeds;
+  for (const auto& [metric, value] : e.metrics) {
+    const Spread over_seeds = spread(pointers(model), metric);
+    metrics[metric] = over_seeds.mean;
+    deviation[metric] = over_seeds.deviation;
   }
-  if (n < 2) return {};
-  const double count = static_cast<double>(n);
-  const double mean = sum / count;
-  const double variance = std::max(0.0, (squares - count * mean * mean) / (count - 1));
-  return {mean, std::sqrt(variance / count)};
-}
-
-nlohmann::ordered_json to_json(const NamedEvaluation& named) {
-  const Evaluation& e = *named.evaluation;
-  return {{"model", named.name},
-          {"protocol", e.protocol},
-          {"split", e.split},
-          {"sequences", e.sequences},
-          {"questions", e.sequence_Q.size()},
-          {"ties", e.ties},
-          {"metrics", e.metrics},
-          {"seconds", e.seconds},
-          {"ranks", e.ranks}};
+  std::int64_t ties = 0;
+  double seconds = 0;
+  for (std::size_t i = 0; i < model.seeds.size(); ++i) {
+    ties += model.seeds[i].ties;
+    seconds += model.seeds[i].seconds;
+    seeds.push_back({{"model", model.names.at(i)}, {"metrics", model.seeds[i].metrics}});
+  }
+  Json json = {{"model", fmt::format("{}", fmt::join(model.names, ","))},
+               {"protocol", e.protocol},
+               {"split", e.split},
+               {"sequences", e.sequences},
+               {"questions", e.sequence_Q.size()},
+               {"ties", ties},
+               {"metrics", metrics}};
+  if (model.seeds.size() > 1) {
+    json["deviation_over_seeds"] = deviation;
+    json["seeds"] = seeds;
+  }
+  json["seconds"] = seconds;
+  json["ranks"] = e.ranks;
+  return json;
 }
 
 std::vector<std::string> shown_metrics(const Evaluation& evaluation) {
@@ -95,39 +102,50 @@ void check_json_path(const Options& given) {
   }
 }
 
-std::string evaluation_json(const std::vector<NamedEvaluation>& results) {
-  nlohmann::ordered_json json = to_json(results.at(0));
+std::string evaluation_json(const std::vector<EvaluatedModel>& results) {
+  Json json = to_json(results.at(0));
   for (std::size_t i = 1; i < results.size(); ++i) {
-    nlohmann::ordered_json baseline = to_json(results[i]);
-    if (!results[0].evaluation->rank_Q.empty()) {
-      const auto [mean, error] = paired_difference(*results[0].evaluation, *results[i].evaluation);
-      baseline["ndcg@10_first_is_ahead_by"] = {{"mean", mean}, {"standard_error", error}};
-    }
-    json["baselines"].push_back(baseline);
+    Json other = to_json(results[i]);
+    for (const Ahead& ahead : ahead_of(results[0], results[i]))
+      other[ahead.metric + "_first_is_ahead_by"] = {{"mean", ahead.mean},
+                                                    {"standard_error", ahead.standard_error},
+                                                    {"standard_errors", ahead.standard_errors()},
+                                                    {"people", ahead.people}};
+    json[results[i].part].push_back(other);
   }
   return json.dump(2) + "\n";
 }
 
-std::string evaluation_table(const std::vector<NamedEvaluation>& results) {
-  const std::vector<std::string> metrics = shown_metrics(*results.at(0).evaluation);
+std::string evaluation_table(const std::vector<EvaluatedModel>& results) {
+  const Evaluation& asked = results.at(0).seeds.at(0);
+  const std::vector<std::string> metrics = shown_metrics(asked);
   std::vector<std::string> header = {"model"};
   for (const std::string& metric : metrics) header.push_back(metric_title(metric));
-  const bool compares = results.size() > 1 && !results[0].evaluation->rank_Q.empty();
-  if (compares) header.push_back("first is ahead by (NDCG@10)");
+  if (results.size() > 1)
+    for (const std::string& metric : compared_metrics(asked))
+      header.push_back(fmt::format("first is ahead by ({})", metric_title(metric)));
   header.push_back("seconds");
   std::vector<std::vector<std::string>> rows;
-  for (const auto& [name, evaluation] : results) {
-    std::vector<std::string> row = {name};
+  for (const EvaluatedModel& model : results) {
+    std::vector<std::string> row = {fmt::format("{}", fmt::join(model.names, ","))};
     for (const std::string& metric : metrics) {
-      const auto found = evaluation->metrics.find(metric);
-      row.push_back(found == evaluation->metrics.end() ? "-"
-                                                       : fmt::format("{:.4f}", found->second));
+      if (!model.seeds.at(0).metrics.contains(metric)) {
+        row.push_back("-");
+        continue;
+      }
+      const Spread over_seeds = spread(pointers(model), metric);
+      row.push_back(model.seeds.size() == 1
+                        ? fmt::format("{:.4f}", over_seeds.mean)
+                        : fmt::format("{:.4f} ({:.4f})", over_seeds.mean, over_seeds.deviation));
     }
-    if (compares) {
-      const auto [mean, error] = paired_difference(*results[0].evaluation, *evaluation);
-      row.push_back(rows.empty() ? "" : fmt::format("{:.4f} +- {:.4f}", mean, error));
-    }
-    row.push_back(fmt::format("{:.1f}", evaluation->seconds));
+    if (results.size() > 1)
+      for (const Ahead& ahead : ahead_of(results[0], model))
+        row.push_back(rows.empty() ? ""
+                                   : fmt::format("{:.4f} +- {:.4f} ({:.1f})", ahead.mean,
+                                                 ahead.standard_error, ahead.standard_errors()));
+    double seconds = 0;
+    for (const Evaluation& seed : model.seeds) seconds += seed.seconds;
+    row.push_back(fmt::format("{:.1f}", seconds));
     rows.push_back(row);
   }
   return format_table(header, rows);

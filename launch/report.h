@@ -6,27 +6,29 @@
 #include <vector>
 
 #include "models/options.h"
+#include "trainer/evaluate.h"
 
 namespace seqrank {
-
-struct Evaluation;
 
 // "json".
 OptionSpec json_option();
 // Throws Error(usage) where --json names what another option reads or writes: it would replace it.
 void check_json_path(const Options& given);
 
-// A result under its name.
-struct NamedEvaluation {
-  std::string name;
-  const Evaluation* evaluation;
+// A model, asked once or, trained with several seeds, as often.
+struct EvaluatedModel {
+  std::string part;  // of the JSON where it goes, "against" or "baselines"; the first: ""
+  std::vector<std::string> names;  // run folders, or the name of a counted model
+  std::vector<Evaluation> seeds;   // by name
 };
 
-// The first is the result, in the documented form; the others go under "baselines".
-std::string evaluation_json(const std::vector<NamedEvaluation>& results);
+// The first is the result, in the documented form: means over seeds; where there are several also
+// "deviation_over_seeds" and each of the "seeds". The others go into lists under their parts.
+std::string evaluation_json(const std::vector<EvaluatedModel>& results);
 
-// One table: a line each, and by how much the first is ahead of each baseline, user by user, with
-// the standard error of that difference.
-std::string evaluation_table(const std::vector<NamedEvaluation>& results);
+// One table: a line each, with the standard deviation over seeds in brackets, and by how much the
+// first is ahead of each other, user by user (means over seeds), with the standard error of that
+// difference and in brackets how many of them it is.
+std::string evaluation_table(const std::vector<EvaluatedModel>& results);
 
 }  // namespace seqrank

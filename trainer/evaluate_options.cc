@@ -36,6 +36,7 @@ const char* selection_metric(ProtocolKind kind) {
 std::string metric_title(const std::string& metric) {
   if (metric == "auc_per_user") return "AUC per user";
   if (metric == "log_loss") return "log-loss";
+  if (metric == "log_loss_gain") return "less log-loss";
   std::string title = metric;
   for (char& c : title) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return title;

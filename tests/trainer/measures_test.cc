@@ -10,6 +10,7 @@
 #include <random>
 
 #include "tests/data/data_test_support.h"
+#include "trainer/comparison.h"
 
 namespace seqrank {
 namespace {
@@ -48,6 +49,53 @@ TEST(Measures, OfClicksByHand) {
   EXPECT_NEAR(log_loss(1, false), std::log(1 + std::exp(1.0)), 1e-15);
   EXPECT_DOUBLE_EQ(log_loss(-800, true), 800);
   EXPECT_EQ(log_loss(800, true), 0);
+}
+
+Evaluation ranked(const std::vector<std::int32_t>& rank_Q) {
+  Evaluation result;
+  result.sequence_Q = {0, 0, 3, 4};
+  result.rank_Q = rank_Q;
+  result.metrics = ranking_metrics(rank_Q);
+  return result;
+}
+
+TEST(Comparison, PairsPeopleAfterTheMeanOverSeeds) {
+  const Evaluation a1 = ranked({1, 3, 1, 20}), a2 = ranked({1, 3, 3, 20}), b = ranked({3, 3, 1, 1});
+  // Values are 1 at rank 1 and 0.5 at 3. People: (1 + .5) / 2, (1 + .5) / 2 over seeds, 0.
+  const auto a = mean_values({&a1, &a2}, "ndcg@10");
+  EXPECT_EQ(a, (std::vector<double>{0.75, 0.75, 0}));
+  const Ahead ahead = paired_difference("ndcg@10", a, values_of_people(b, "ndcg@10"));
+  EXPECT_EQ(ahead.people, 3);
+  EXPECT_DOUBLE_EQ(ahead.mean, (0.25 - 0.25 - 1) / 3);
+  const double m = -1. / 3;  // sum of squares about it, over n - 1, over n
+  const double variance =
+      (std::pow(0.25 - m, 2) + std::pow(-0.25 - m, 2) + std::pow(-1 - m, 2)) / 2;
+  EXPECT_NEAR(ahead.standard_error, std::sqrt(variance / 3), 1e-15);
+  EXPECT_NEAR(ahead.standard_errors(), ahead.mean / std::sqrt(variance / 3), 1e-12);
+  const Spread two = spread({&a1, &a2}, "hr@1");
+  EXPECT_DOUBLE_EQ(two.mean, 0.375);
+  EXPECT_DOUBLE_EQ(two.deviation, std::sqrt(2 * 0.125 * 0.125));
+  EXPECT_EQ(spread({&b}, "hr@1").deviation, 0);
+}
+
+TEST(Comparison, ClicksLeaveOutPeopleWithOneLabel) {
+  Evaluation a;
+  a.sequence_Q = {1, 1, 2, 2};
+  a.label_Q = {0, 1, 1, 1};
+  a.logit_Q = {0, 1, 0, 0};
+  Evaluation b = a;
+  b.logit_Q = {1, 0, 0, 2};
+  EXPECT_EQ(compared_metrics(a), (std::vector<std::string>{"auc_per_user", "log_loss_gain"}));
+  const auto compare = [&](const std::string& metric) {
+    return paired_difference(metric, values_of_people(a, metric), values_of_people(b, metric));
+  };
+  EXPECT_EQ(compare("auc_per_user").people, 1);
+  EXPECT_DOUBLE_EQ(compare("auc_per_user").mean, 1);
+  EXPECT_EQ(compare("log_loss_gain").people, 2);
+  const double first =
+      log_loss(1, false) - log_loss(0, false) + log_loss(0, true) - log_loss(1, true);
+  const double second = log_loss(2, true) - log_loss(0, true);
+  EXPECT_NEAR(compare("log_loss_gain").mean, (first / 2 + second / 2) / 2, 1e-15);
 }
 
 // The same from numpy's own operations, on random input with ties.
