@@ -1,7 +1,7 @@
 // attention_rnn: a recurrent encoder (LSTM or GRU) whose states h_j are pooled by additive
 // attention over the past, c_t = sum_{j<=t} a_j h_j; the next item is ranked by [h_t ; c_t]
 // projected to the width of the item table. After NARM (Li et al., CIKM 2017) and additive
-// attention (Bahdanau et al. 2015). No time features and no sampled losses.
+// attention (Bahdanau et al. 2015). No time features.
 #include <cmath>
 
 #include "backend/ops/embedding.h"
@@ -67,6 +67,8 @@ class AttentionRnn final : public TrainedModel, public AttentionModel {
     b_out_ = &store.declare("output.b", {width_}, {}, Decay::no);
     items_.declare_output(input.options, store);
   }
+
+  BatchNeeds needs() const override { return items_.needs(); }
 
   Var loss(Tape& tape, const Batch& batch) override {
     return items_.loss(tape, encode(tape, batch), batch);

@@ -77,7 +77,7 @@ class InterestTransfer final : public TrainedModel, public AttentionModel {
   }
 
   BatchNeeds needs() const override {
-    BatchNeeds needs = input_.needs();
+    BatchNeeds needs = items_.needs(input_.needs());
     if (interests_ == 0) return needs;
     for (const std::string& column : {item_column_, target_column_})
       if (std::ranges::find(needs.columns, column) == needs.columns.end())

@@ -69,7 +69,7 @@ class LstmSelfAttention final : public TrainedModel, public AttentionModel {
     items_.declare_output(options, store);
   }
 
-  BatchNeeds needs() const override { return input_.needs(); }
+  BatchNeeds needs() const override { return items_.needs(input_.needs()); }
 
   Var loss(Tape& tape, const Batch& batch) override {
     return items_.loss(tape, encode(tape, batch), batch);

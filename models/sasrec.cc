@@ -35,7 +35,7 @@ class SasRec final : public TrainedModel, public AttentionModel {
     items_.declare_output(input.options, input.parameters);
   }
 
-  BatchNeeds needs() const override { return input_.needs(); }
+  BatchNeeds needs() const override { return items_.needs(input_.needs()); }
 
   Var loss(Tape& tape, const Batch& batch) override {
     return items_.loss(tape, encode(tape, batch), batch);

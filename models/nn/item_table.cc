@@ -16,7 +16,7 @@ Initialiser initial_items(const Options& options) {
 }  // namespace
 
 std::vector<OptionSpec> ItemTable::options() {
-  return {
+  std::vector<OptionSpec> specs = {
       {"model.tied", OptionKind::flag, "yes", "one item table for input and output"},
       {"model.score", OptionKind::choice, "dot", "how a state meets an item", "dot|cosine"},
       {"model.temperature", OptionKind::real, "1", "scores are divided by it", "0.001..1000"},
@@ -25,29 +25,41 @@ std::vector<OptionSpec> ItemTable::options() {
       {"model.item_scale", OptionKind::real, "0.02",
        "standard deviation of the initial item vectors", "0..10"},
   };
+  for (OptionSpec& spec : loss_options()) specs.push_back(std::move(spec));
+  return specs;
 }
 
 ItemTable::ItemTable(const Options& options, std::int64_t items, std::int64_t width,
                      ParameterStore& store, MaskRow mask)
     : score_(options.text("model.score") == "cosine" ? Score::cosine : Score::dot),
+      choice_(loss_choice(options, items)),
       items_(items),
       input_shape_({mask == MaskRow::yes ? items + 1 : items, width}) {
   softmax_.temperature = static_cast<float>(options.real("model.temperature"));
   softmax_.label_smoothing = static_cast<float>(options.real("model.label_smoothing"));
-  if (!options.flag("model.tied"))
+  const bool tied = options.flag("model.tied");
+  if (!tied || choice_.sampled)
     input_ =
         &store.declare("items", input_shape_, initial_items(options), Decay::yes, Access::rows);
+  if (tied) output_ = input_;
   if (input_) input_->by_item = true;
 }
 
 void ItemTable::declare_output(const Options& options, ParameterStore& store) {
+  if (output_) return;
   if (options.flag("model.tied")) {
     output_ = input_ = &store.declare("items", input_shape_, initial_items(options), Decay::yes,
                                       Access::rows_and_whole);
   } else {
-    output_ = &store.declare("items_out", {items_, input_shape_[1]}, initial_items(options));
+    output_ = &store.declare("items_out", {items_, input_shape_[1]}, initial_items(options),
+                             Decay::yes, choice_.sampled ? Access::rows : Access::whole);
   }
   output_->by_item = true;
+}
+
+BatchNeeds ItemTable::needs(BatchNeeds others) const {
+  others.negatives = choice_.negatives;
+  return others;
 }
 
 Var ItemTable::lookup(Tape& tape, const Batch& batch) {
@@ -55,10 +67,29 @@ Var ItemTable::lookup(Tape& tape, const Batch& batch) {
 }
 
 Var ItemTable::loss(Tape& tape, Var h_ND, const Batch& batch) {
+  if (choice_.sampled) return sampled_loss(tape, h_ND, batch);
   return loss_at(tape, h_ND, batch.target_N, batch.global_targets);
 }
 
+Var ItemTable::sampled_loss(Tape& tape, Var h_ND, const Batch& batch) {
+  SR_ASSERT(static_cast<bool>(batch.negative_S),
+            "a batch without negatives: the model's needs() leaves out those of its item table");
+  Var row_UD = tape.fetch_rows(*output_, batch.item_rows.id_U);
+  if (score_ == Score::cosine) {
+    h_ND = nn::l2_normalise(tape, h_ND);
+    row_UD = nn::l2_normalise(tape, row_UD);
+  }
+  Var target_ND = nn::rows_of_events(tape, row_UD, batch.target_rows);
+  Var negative_SD = nn::rows_of_events(tape, row_UD, batch.negative_rows);
+  Var positive_N = nn::row_dot(tape, h_ND, target_ND);
+  return nn::sampled_loss(tape, h_ND, positive_N, negative_SD, batch,
+                          choice_.log_q ? batch.negative_log_q_S : Tensor(), *choice_.sampled);
+}
+
 Var ItemTable::loss_at(Tape& tape, Var h_MD, const Tensor& target_M, std::int64_t global_targets) {
+  SR_CHECK(!choice_.sampled, ErrorKind::usage,
+           "--loss.kind: items at chosen places are learned with the exact softmax alone; leave it "
+           "at softmax");
   Var table_VD(*output_, items_);
   if (score_ == Score::cosine) {
     h_MD = nn::l2_normalise(tape, h_MD);

@@ -1,11 +1,14 @@
-// Item vectors: looked up for the input and, when tied, scored against for the output. Replicated
-// on every rank; splitting the rows over ranks is to come behind this same interface.
+// Item vectors: looked up for the input and, when tied, scored against for the output, with the
+// loss that teaches a model to rank them. Replicated on every rank; splitting the rows over ranks
+// is to come behind this same interface.
+// With the exact softmax a tied table is read by rows and whole. With losses over drawn negatives
+// it is read by rows alone: those of a step's inputs, targets and negatives, fetched at once.
 #pragma once
 
 #include "backend/ops/softmax_cross_entropy.h"
 #include "data/batch.h"
+#include "models/nn/loss_options.h"
 #include "models/nn/tape.h"
-#include "models/options.h"
 
 namespace seqrank {
 
@@ -13,8 +16,9 @@ class ItemTable {
  public:
   // The options below, for models to add to their own.
   static std::vector<OptionSpec> options();
-  // Declares the input's table where it is one of its own.
-  // MaskRow::yes: one row more is looked up, the mask that hides an item, which is never scored.
+  // Declares the table where it is read by rows alone: one of the input's own, or tied without the
+  // softmax. MaskRow::yes: one row more is looked up, the mask that hides an item, which is never
+  // scored. Throws Error(usage) for options of losses that do not go together.
   enum class MaskRow { no, yes };
   ItemTable(const Options& options, std::int64_t items, std::int64_t width, ParameterStore& store,
             MaskRow mask = MaskRow::no);
@@ -23,19 +27,24 @@ class ItemTable {
   // complete first, and buckets leave last one first.
   void declare_output(const Options& options, ParameterStore& store);
 
+  // What the loss reads of a batch, besides what else a model reads.
+  BatchNeeds needs(BatchNeeds others = {}) const;
   Var lookup(Tape& tape, const Batch& batch);
-  // Of the batch's targets.
+  // Of the batch's targets, by loss.kind.
   Var loss(Tape& tape, Var h_ND, const Batch& batch);
   // Of chosen places alone, as masked items are (nn::select_rows): their states and items.
-  // global_targets: how many all ranks have.
+  // global_targets: how many all ranks have. Exact softmax only.
   Var loss_at(Tape& tape, Var h_MD, const Tensor& target_M, std::int64_t global_targets);
   // score_BV is written.
   void scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD);
 
  private:
   enum class Score { dot, cosine };
+  Var sampled_loss(Tape& tape, Var h_ND, const Batch& batch);
+
   Score score_;
   SoftmaxOptions softmax_;
+  LossChoice choice_;
   std::int64_t items_;  // V
   Shape input_shape_;
   Parameter* input_ = nullptr;

@@ -10,6 +10,7 @@
 #include "backend/ops/l2_normalise.h"
 #include "backend/ops/layer_norm.h"
 #include "backend/ops/linear.h"
+#include "backend/ops/row_dot.h"
 
 namespace seqrank::nn {
 namespace {
@@ -25,19 +26,24 @@ PackedOrder packed_order(const Batch& batch) {
 }  // namespace
 
 Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N, const UniqueRows& rows) {
+  if (tape.mode() == TapeMode::training)
+    return rows_of_events(tape, tape.fetch_rows(table_VD, rows.id_U), rows);
   Context& ctx = tape.ctx();
   Var y(ctx.empty(DType::f32, {id_N.dim(0), table_VD.shape[1]}));
   Tensor out = y.value();
-  if (tape.mode() == TapeMode::inference) {
-    gather_rows(ctx, out, table_VD.value(), id_N);
-    return y;
-  }
-  const FetchedRows fetched = tape.fetch_rows(table_VD, rows.id_U);
-  gather_rows(ctx, out, fetched.row_UD, rows.place_N);
-  tape.record(y, {}, [&ctx, rows, give_back = fetched.give_back, y] {
-    Tensor drow_UD = ctx.empty(DType::f32, {rows.id_U.dim(0), y.value().dim(1)});
-    sum_rows(ctx, drow_UD, y.gradient(), rows);
-    give_back(drow_UD);
+  gather_rows(ctx, out, table_VD.value(), id_N);
+  return y;
+}
+
+Var rows_of_events(Tape& tape, Var row_UD, const UniqueRows& rows) {
+  Context& ctx = tape.ctx();
+  Var y(ctx.empty(DType::f32, {rows.place_N.dim(0), row_UD.value().dim(1)}));
+  Tensor out = y.value();
+  gather_rows(ctx, out, row_UD.value(), rows.place_N);
+  tape.record(y, {}, [&tape, rows, row_UD, y]() mutable {
+    Tensor drow_UD = like(tape.ctx(), row_UD.value());
+    sum_rows(tape.ctx(), drow_UD, y.gradient(), rows);
+    tape.give_gradient(row_UD, drow_UD);
   });
   return y;
 }
@@ -184,6 +190,20 @@ Var l2_normalise(Tape& tape, Var x_ND) {
     } else {
       tape.give_gradient(x_ND, dx);
     }
+  });
+  return y;
+}
+
+Var row_dot(Tape& tape, Var a_ND, Var b_ND) {
+  Context& ctx = tape.ctx();
+  Var y(ctx.empty(DType::f32, {a_ND.value().dim(0)}));
+  Tensor out = y.value();
+  seqrank::row_dot(ctx, out, a_ND.value(), b_ND.value());
+  tape.record(y, {}, [&tape, a_ND, b_ND, y]() mutable {
+    Tensor da = like(tape.ctx(), a_ND.value()), db = like(tape.ctx(), b_ND.value());
+    row_dot_backward(tape.ctx(), da, db, y.gradient(), a_ND.value(), b_ND.value());
+    tape.give_gradient(a_ND, da);
+    tape.give_gradient(b_ND, db);
   });
   return y;
 }

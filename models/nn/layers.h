@@ -13,6 +13,8 @@ namespace seqrank::nn {
 
 // rows: of id_N; not read in inference, where they may be absent.
 Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N, const UniqueRows& rows);
+// y_ND[n] = the row of event n, of rows that were fetched once for all events.
+Var rows_of_events(Tape& tape, Var row_UD, const UniqueRows& rows);
 // Rows of a small table that every rank holds whole (positions, hours, ...). column: of the batch.
 Var embedding(Tape& tape, Parameter& table_KD, const IdColumn& column);
 // b_M may be null.
@@ -23,7 +25,8 @@ Var layer_norm(Tape& tape, Var x_ND, Parameter& gain_D, Parameter& bias_D, float
 Var add(Tape& tape, Var a_ND, Var b_ND);
 Var multiply(Tape& tape, Var a_ND, Var b_ND);  // element by element
 Var concatenate(Tape& tape, Var a_NK, Var b_NM);
-Var l2_normalise(Tape& tape, Var x_ND);  // rows of length one
+Var l2_normalise(Tape& tape, Var x_ND);       // rows of length one
+Var row_dot(Tape& tape, Var a_ND, Var b_ND);  // [N]
 // x_MD[m] = x_ND[row_M[m]]; no row is there twice. row_M is i32: the places that were masked, say.
 Var select_rows(Tape& tape, Var x_ND, const Tensor& row_M);
 

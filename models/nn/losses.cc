@@ -1,8 +1,11 @@
 // Losses: value and gradients now; what is recorded only hands the gradients on.
 #include "models/nn/losses.h"
 
+#include <algorithm>
+
 #include "backend/ops/activation.h"
 #include "backend/ops/binary_cross_entropy.h"
+#include "backend/ops/linear.h"
 
 namespace seqrank::nn {
 namespace {
@@ -20,6 +23,12 @@ Var zero_loss(Context& ctx) {
 
 float share(std::int64_t global_count) {
   return global_count > 0 ? 1.0f / static_cast<float>(global_count) : 0.0f;
+}
+
+// Of a block of events whose scores against s negatives are held at once.
+std::int64_t rows_of_scores(std::int64_t s) {
+  constexpr std::int64_t kScoreBytes = 32 << 20, kLeast = 8;
+  return std::max(kLeast, kScoreBytes / (4 * std::max<std::int64_t>(s, 1)));
 }
 
 }  // namespace
@@ -56,6 +65,38 @@ Var softmax_loss(Tape& tape, Var h_ND, Var table_VD, const Tensor& target_N,
   tape.record(loss, uses, [&tape, h_ND, table_VD, parameter, dh, dtable]() mutable {
     tape.give_gradient(h_ND, dh);
     if (!parameter) tape.give_gradient(table_VD, dtable);
+  });
+  return loss;
+}
+
+Var sampled_loss(Tape& tape, Var h_ND, Var positive_N, Var negative_SD, const Batch& batch,
+                 const Tensor& log_q_S, const SampledLossOptions& options) {
+  Context& ctx = tape.ctx();
+  Var loss = zero_loss(ctx);
+  const Tensor &h = h_ND.value(), &negative = negative_SD.value();
+  Tensor loss_1 = loss.value(), no_bias;
+  Tensor dh = like(ctx, h), dnegative = like(ctx, negative);
+  Tensor dpositive = like(ctx, positive_N.value());
+  fill(ctx, dnegative, 0);
+  SampledLossOptions scaled = options;
+  scaled.loss_scale_1 = tape.loss_scale_1();
+  const std::int64_t n = h.dim(0), s = negative.dim(0), block = std::min(n, rows_of_scores(s));
+  Tensor score_block = ctx.empty(DType::f32, {block, s}, Tag::workspace);
+  for (std::int64_t begin = 0; begin < n; begin += block) {
+    const std::int64_t end = std::min(begin + block, n);
+    const Tensor h_block = h.rows(begin, end);
+    Tensor score = score_block.rows(0, end - begin), dh_block = dh.rows(begin, end);
+    Tensor dpositive_block = dpositive.rows(begin, end);
+    linear(ctx, score, h_block, negative, no_bias);
+    seqrank::sampled_loss(ctx, loss_1, dpositive_block, score, positive_N.value().rows(begin, end),
+                          score, batch.target_N.rows(begin, end), batch.negative_S, log_q_S,
+                          share(batch.global_targets), scaled);
+    linear_backward(ctx, dh_block, dnegative, no_bias, score, h_block, negative);
+  }
+  tape.record(loss, {}, [&tape, h_ND, positive_N, negative_SD, dh, dpositive, dnegative]() mutable {
+    tape.give_gradient(h_ND, dh);
+    tape.give_gradient(positive_N, dpositive);
+    tape.give_gradient(negative_SD, dnegative);
   });
   return loss;
 }

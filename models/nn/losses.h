@@ -3,7 +3,9 @@
 // chooses among those that rank items: ItemTable::loss. `weight` multiplies a loss.
 #pragma once
 
+#include "backend/ops/sampled_loss.h"
 #include "backend/ops/softmax_cross_entropy.h"
+#include "data/batch.h"
 #include "models/nn/tape.h"
 
 namespace seqrank::nn {
@@ -15,6 +17,12 @@ Var add_losses(Tape& tape, Var a, Var b);
 // embedding, say) or computed. Divided by global_targets, those of all ranks.
 Var softmax_loss(Tape& tape, Var h_ND, Var table_VD, const Tensor& target_N,
                  std::int64_t global_targets, const SoftmaxOptions& options, float weight = 1);
+
+// A loss of backend/ops/sampled_loss.h: positive_N are the targets' scores, negative_SD the items
+// that batch.negative_S names; log_q_S may be absent. Scores of negatives exist for a block of
+// events at a time, 32 MiB of them.
+Var sampled_loss(Tape& tape, Var h_ND, Var positive_N, Var negative_SD, const Batch& batch,
+                 const Tensor& log_q_S, const SampledLossOptions& options);
 
 // sum of [softplus(x) - y x] over logits x and labels y of the same shape, divided by
 // global_elements: one logit an event for click-through, K an event for labels of which several may

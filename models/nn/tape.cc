@@ -23,8 +23,18 @@ void Tape::record(const Var& made, std::vector<Parameter*> uses, std::function<v
   steps_.push_back({made, std::move(uses), std::move(step)});
 }
 
-FetchedRows Tape::fetch_rows(Parameter& table_VD, const Tensor& id_U) {
-  if (hooks_.fetch_rows) return hooks_.fetch_rows(table_VD, id_U);
+Var Tape::fetch_rows(Parameter& table_VD, const Tensor& id_U) {
+  for (const Fetched& fetched : fetched_)
+    if (fetched.table == &table_VD && fetched.ids == id_U.raw()) return fetched.row_UD;
+  const FetchedRows rows =
+      hooks_.fetch_rows ? hooks_.fetch_rows(table_VD, id_U) : own_rows(table_VD, id_U);
+  Var row_UD(rows.row_UD);
+  fetched_.push_back({&table_VD, id_U.raw(), row_UD});
+  record(row_UD, {}, [give_back = rows.give_back, row_UD] { give_back(row_UD.gradient()); });
+  return row_UD;
+}
+
+FetchedRows Tape::own_rows(Parameter& table_VD, const Tensor& id_U) {
   Tensor row_UD = ctx_.empty(DType::f32, {id_U.dim(0), table_VD.shape[1]});
   gather_rows(ctx_, row_UD, table_VD.value(), id_U);
   return {row_UD, [this, &table_VD, id_U](const Tensor& drow_UD) {
@@ -51,7 +61,7 @@ void Tape::done_with(const std::vector<Parameter*>& uses) {
 void Tape::backward(Var& loss) {
   SR_ASSERT(mode_ == TapeMode::training, "backward of an inference tape");
   Tensor one = ctx_.empty(loss.value().dtype(), loss.value().shape());
-  loss.node_->gradient = one;  // its presence is what counts; see softmax_loss
+  loss.node_->gradient = one;  // its presence is what counts; see losses.h
   while (!steps_.empty()) {
     Step step = std::move(steps_.back());
     steps_.pop_back();

@@ -78,8 +78,9 @@ class Tape {
   // without one the uses still count as done. What it captures is freed when it has run.
   void record(const Var& made, std::vector<Parameter*> uses, std::function<void()> step);
 
-  // id_U as for the hook.
-  FetchedRows fetch_rows(Parameter& table_VD, const Tensor& id_U);
+  // Rows of a table as a variable, whose gradient goes back to them. id_U as for the hook; asked
+  // for twice, the same rows are the same variable.
+  Var fetch_rows(Parameter& table_VD, const Tensor& id_U);
 
   // Adds to a variable's gradient; takes `gradient` over as it is when it is the first. The caller
   // must not use the tensor, nor give it to two variables.
@@ -94,6 +95,12 @@ class Tape {
     std::vector<Parameter*> uses;
     std::function<void()> run;
   };
+  struct Fetched {
+    const Parameter* table;
+    const void* ids;
+    Var row_UD;
+  };
+  FetchedRows own_rows(Parameter& table_VD, const Tensor& id_U);
   void done_with(const std::vector<Parameter*>& uses);
 
   Context& ctx_;
@@ -103,6 +110,7 @@ class Tape {
   TapeHooks hooks_;
   Tensor loss_scale_1_;
   std::vector<Step> steps_;
+  std::vector<Fetched> fetched_;
   std::vector<int> pending_uses_;  // by parameter index
 };
 

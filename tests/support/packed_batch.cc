@@ -2,6 +2,7 @@
 #include "tests/support/packed_batch.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "data/next_values.h"
@@ -74,7 +75,14 @@ Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
     batch.item_rows = rows[0];
     batch.target_rows = rows[1];
   } else {
-    batch.item_rows = unique_rows(ctx.arena(), items);
+    const std::vector<std::int32_t> negatives = {4, 0, 10, 3, 3, 7};  // 3 twice, as by chance
+    batch.negative_S = tensor_of(ctx, negatives);
+    batch.negative_log_q_S =
+        tensor_of(ctx, std::vector<float>(negatives.size(), std::log(6 / 11.f)));
+    const auto rows = shared_unique_rows(ctx.arena(), {items, targets, negatives});
+    batch.item_rows = rows[0];
+    batch.target_rows = rows[1];
+    batch.negative_rows = rows[2];
   }
   batch.offset_B1 = tensor_of(ctx, offset);
   batch.time_order_N = tensor_of(ctx, order);

@@ -16,8 +16,8 @@ inline constexpr std::int64_t kPackedKinds = 3;  // of column user.kind, by the 
 
 inline constexpr std::int64_t kPackedGaps = 48, kPackedHours = 24, kPackedWeekdays = 7;
 
-// Each sequence: its items; the last one is only a target. place of sequence b: first_place + b.
-// Labels follow from item and place.
+// With negatives below 11. Each sequence: its items; the last one is only a target. place of
+// sequence b: first_place + b. Labels follow from item and place.
 Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
                    std::int64_t first_place = 0, const BatchNeeds& needs = {});
 // The same batch for Objective::masked with `items` items: of each sequence the last event has the
