@@ -41,7 +41,7 @@ class Gru4Rec final : public TrainedModel {
   BatchNeeds needs() const override {
     BatchNeeds needs;
     needs.slot_events = unroll_;
-    return needs;
+    return items_.needs(needs);
   }
 
   std::vector<CarriedRows> carry(Context& ctx, const SlotRange& slots) override {
