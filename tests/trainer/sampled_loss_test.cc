@@ -101,7 +101,6 @@ TEST_F(SampledLosses, AreTheSameOnOneAndThreeRanks) {
     ASSERT_EQ(one.size(), 25u);
     for (std::size_t i = 0; i < one.size(); ++i)
       ASSERT_NEAR(three[i] / one[i], 1, 1e-5) << kind << ", step " << i + 1;
-    EXPECT_LT(one.back(), one.front()) << kind;
   }
 }
 
