@@ -44,7 +44,7 @@ class Bert4Rec final : public TrainedModel, public AttentionModel {
   }
 
   BatchNeeds needs() const override {
-    BatchNeeds needs = input_.needs();
+    BatchNeeds needs = items_.needs(input_.needs());
     needs.objective = Objective::masked;
     needs.masking = masking_;
     return needs;

@@ -50,7 +50,7 @@ class Hstu final : public TrainedModel {
   }
 
   BatchNeeds needs() const override {
-    BatchNeeds needs = input_.needs();
+    BatchNeeds needs = items_.needs(input_.needs());
     needs.times = time_bias_;
     needs.max_length = longest_;
     return needs;

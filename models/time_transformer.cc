@@ -64,7 +64,7 @@ class TimeTransformer final : public TrainedModel, public AttentionModel {
   }
 
   BatchNeeds needs() const override {
-    BatchNeeds needs = input_.needs();
+    BatchNeeds needs = items_.needs(input_.needs());
     needs.times = time_bias_;
     needs.objective = objective_;
     needs.masking = masking_;
