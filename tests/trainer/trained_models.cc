@@ -65,12 +65,6 @@ const std::vector<TrainedModelCase>& trained_models() {
        {0.720046, 0.699322, 0.689579, 0.667651, 0.712338, 0.635111, 0.623977,
         0.615544, 0.59956,  0.634323, 0.719148, 0.669484, 0.633559, 0.66848,
         0.731998, 0.626206, 0.650504, 0.682762, 0.643936, 0.694947}},
-      {{{"model.name", "attention_rnn"},
-        {"loss.kind", "sampled_softmax"},
-        {"loss.negatives", "20"},
-        {"loss.sampler", "frequency"}},
-       {}},
-      {{{"model.name", "sasrec"}, {"loss.kind", "gbce"}, {"loss.negatives", "20"}}, {}},
   };
   return models;
 }
