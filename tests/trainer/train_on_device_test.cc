@@ -58,6 +58,7 @@ class EachTrainOnDevice : public TrainOnDevice,
 TEST_P(EachTrainOnDevice, HasTheLossesOfTheCpu) {
   Settings settings = GetParam().settings;
   settings["train.steps"] = kFewSteps;
+  settings["model.width"] = "16";  // two heads of 8, which is the least on a device
   run(1, "one-cpu", settings);
   run_on_device(1, "one-cuda", settings);
   expect_losses_as_on_cpu("one", 1e-3);
