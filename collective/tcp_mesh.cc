@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
 namespace seqrank {
 namespace {
@@ -19,6 +21,9 @@ namespace {
 constexpr double kGraceSeconds = 10;
 constexpr double kGraceSecondsARank = .05;  // so that one speaks for all
 constexpr double kLeaveSeconds = 5;
+// In which the note of a peer that ended is read, where its connection was seen to break first: the
+// watcher then ends this process with the peer's own code.
+constexpr double kNoteSeconds = 1;
 enum NoteKind : std::int32_t { kLeave = 1, kFail = 2 };
 
 struct Note {
@@ -149,6 +154,7 @@ void TcpMesh::wait(const Call& call, Deadline::clock::time_point since) {
 }
 
 void TcpMesh::gone(const Call& call, int peer) const {
+  std::this_thread::sleep_for(std::chrono::duration<double>(kNoteSeconds));
   throw Error(ErrorKind::peers, fmt::format("{}: {} is gone; look for its last line, and at its "
                                             "host",
                                             call.str(), name_of(peer)));
