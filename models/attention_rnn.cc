@@ -4,16 +4,15 @@
 // attention (Bahdanau et al. 2015). No time features.
 #include <cmath>
 
-#include "backend/ops/embedding.h"
 #include "models/model.h"
 #include "models/nn/attention_weights.h"
-#include "models/nn/item_table.h"
+#include "models/nn/item_ranker.h"
 #include "models/nn/layers.h"
 
 namespace seqrank {
 namespace {
 
-class AttentionRnn final : public TrainedModel, public AttentionModel {
+class AttentionRnn final : public AttentiveRanker {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -38,7 +37,8 @@ class AttentionRnn final : public TrainedModel, public AttentionModel {
   }
 
   explicit AttentionRnn(const ModelInput& input)
-      : width_(input.options.integer("model.width")),
+      : AttentiveRanker(input, input.options.integer("model.width")),
+        width_(input.options.integer("model.width")),
         cell_(input.options.text("model.cell") == "lstm" ? Cell::lstm : Cell::gru),
         act_(input.options.text("model.activation") == "relu" ? Activation::relu
                                                               : Activation::tanh),
@@ -46,8 +46,7 @@ class AttentionRnn final : public TrainedModel, public AttentionModel {
                                                               : Activation::identity),
         pooling_(pool_named(input.options.text("model.pooling"))),
         skip_(input.options.flag("model.skip")),
-        dropout_(static_cast<float>(input.options.real("model.dropout"))),
-        items_(input.options, input.items, width_, input.parameters) {
+        dropout_(static_cast<float>(input.options.real("model.dropout"))) {
     ParameterStore& store = input.parameters;
     const auto layers = input.options.integer("model.layers");
     for (int i = 0; i < layers; ++i)
@@ -70,26 +69,6 @@ class AttentionRnn final : public TrainedModel, public AttentionModel {
 
   BatchNeeds needs() const override { return items_.needs(); }
 
-  Var loss(Tape& tape, const Batch& batch) override {
-    return items_.loss(tape, encode(tape, batch), batch);
-  }
-
-  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    const Var h_ND = encode(tape, batch);
-    Tensor last_BD = ctx.empty(DType::f32, {batch.sequences, width_});
-    gather_rows(ctx, last_BD, h_ND.value(), batch.last_B);
-    items_.scores(ctx, score_BV, last_BD);
-  }
-
-  // Of the context after the last event, before pooling over contexts.
-  Tensor attention_weights(Context& ctx, const Batch& batch) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    Tensor weight_N;
-    encode(tape, batch, &weight_N);
-    return weight_N;
-  }
-
  private:
   static Initialiser uniform(std::int64_t fan_in) {
     return {Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
@@ -101,7 +80,8 @@ class AttentionRnn final : public TrainedModel, public AttentionModel {
     return Pool::last;
   }
 
-  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N = nullptr) {
+  // Weights: of the context after the last event, before pooling over contexts.
+  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) override {
     Var h_ND = nn::dropout(tape, items_.lookup(tape, batch), dropout_, batch);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       if (i > 0) h_ND = nn::dropout(tape, h_ND, dropout_, batch);
@@ -135,7 +115,6 @@ class AttentionRnn final : public TrainedModel, public AttentionModel {
   Pool pooling_;
   bool skip_;
   float dropout_;
-  ItemTable items_;
   std::vector<nn::RecurrenceParameters> layers_;
   Parameter* w_key_;
   Parameter* w_query_ = nullptr;  // null: running attention

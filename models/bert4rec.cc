@@ -3,12 +3,13 @@
 // but for the normalisation, which is before each part, and the items, which have no bias of their
 // own when scored.
 #include "models/nn/input_layer.h"
+#include "models/nn/item_ranker.h"
 #include "models/nn/transformer.h"
 
 namespace seqrank {
 namespace {
 
-class Bert4Rec final : public TrainedModel, public AttentionModel {
+class Bert4Rec final : public AttentiveRanker {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -30,11 +31,11 @@ class Bert4Rec final : public TrainedModel, public AttentionModel {
   }
 
   explicit Bert4Rec(const ModelInput& input)
-      : width_(input.options.integer("model.width")),
+      : AttentiveRanker(input, input.options.integer("model.width"), ItemTable::MaskRow::yes),
+        width_(input.options.integer("model.width")),
         dropout_(static_cast<float>(input.options.real("model.dropout"))),
         masking_{.share = input.options.real("model.mask_share"),
                  .last_share = input.options.real("model.last_share")},
-        items_(input.options, input.items, width_, input.parameters, ItemTable::MaskRow::yes),
         input_(input, width_),
         blocks_(input.parameters, sizes(input.options), block_options(input.options)) {
     ParameterStore& store = input.parameters;
@@ -51,22 +52,14 @@ class Bert4Rec final : public TrainedModel, public AttentionModel {
   }
 
   Var loss(Tape& tape, const Batch& batch) override {
-    Var h_MD = nn::select_rows(tape, encode(tape, batch), batch.target_index_M);
+    Var h_MD = nn::select_rows(tape, encode(tape, batch, nullptr), batch.target_index_M);
     return items_.loss_at(tape, head(tape, h_MD), batch.target_M, batch.global_targets);
   }
 
   void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
     Tape tape(ctx, TapeMode::inference, 0);
-    const Var last_BD = nn::select_rows(tape, encode(tape, batch), batch.last_B);
+    const Var last_BD = nn::select_rows(tape, encode(tape, batch, nullptr), batch.last_B);
     items_.scores(ctx, score_BV, head(tape, last_BD).value());
-  }
-
-  // Of the last block.
-  Tensor attention_weights(Context& ctx, const Batch& batch) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    Tensor weight_N;
-    encode(tape, batch, &weight_N);
-    return weight_N;
   }
 
  private:
@@ -82,7 +75,8 @@ class Bert4Rec final : public TrainedModel, public AttentionModel {
             .dropout = static_cast<float>(options.real("model.dropout"))};
   }
 
-  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N = nullptr) {
+  // Weights: of the last block.
+  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) override {
     const Var x_ND = nn::dropout(tape, input_(tape, items_, batch), dropout_, batch);
     return blocks_(tape, x_ND, batch, weight_N);
   }
@@ -95,7 +89,6 @@ class Bert4Rec final : public TrainedModel, public AttentionModel {
   std::int64_t width_;
   float dropout_;
   Masking masking_;
-  ItemTable items_;
   InputLayer input_;
   nn::TransformerEncoder blocks_;
   nn::LinearParameters head_;

@@ -5,13 +5,13 @@
 #include "backend/ops/activation.h"
 #include "backend/ops/embedding.h"
 #include "models/model.h"
-#include "models/nn/item_table.h"
+#include "models/nn/item_ranker.h"
 #include "models/nn/layers.h"
 
 namespace seqrank {
 namespace {
 
-class Gru4Rec final : public TrainedModel {
+class Gru4Rec final : public ItemRanker {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -27,11 +27,11 @@ class Gru4Rec final : public TrainedModel {
   }
 
   explicit Gru4Rec(const ModelInput& input)
-      : width_(input.options.integer("model.width")),
+      : ItemRanker(input, input.options.integer("model.width")),
+        width_(input.options.integer("model.width")),
         unroll_(input.options.integer("model.unroll")),
         input_dropout_(static_cast<float>(input.options.real("model.input_dropout"))),
-        dropout_(static_cast<float>(input.options.real("model.dropout"))),
-        items_(input.options, input.items, width_, input.parameters) {
+        dropout_(static_cast<float>(input.options.real("model.dropout"))) {
     for (std::int64_t i = 0; i < input.options.integer("model.layers"); ++i)
       layers_.push_back(nn::declare_recurrence(input.parameters, "rnn." + std::to_string(i),
                                                Cell::gru, width_, width_));
@@ -54,20 +54,8 @@ class Gru4Rec final : public TrainedModel {
     return carried;
   }
 
-  Var loss(Tape& tape, const Batch& batch) override {
-    return items_.loss(tape, encode(tape, batch), batch);
-  }
-
-  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    const Var h_ND = encode(tape, batch);
-    Tensor last_BD = ctx.empty(DType::f32, {batch.sequences, width_});
-    gather_rows(ctx, last_BD, h_ND.value(), batch.last_B);
-    items_.scores(ctx, score_BV, last_BD);
-  }
-
  private:
-  Var encode(Tape& tape, const Batch& batch) {
+  Var encode(Tape& tape, const Batch& batch, Tensor*) override {
     Var h_ND = nn::dropout(tape, items_.lookup(tape, batch), input_dropout_, batch);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       h_ND = nn::recurrence(tape, Cell::gru, h_ND, layers_[i], batch, kept_state(tape, i, batch));
@@ -94,7 +82,6 @@ class Gru4Rec final : public TrainedModel {
 
   std::int64_t width_, unroll_;
   float input_dropout_, dropout_;
-  ItemTable items_;
   std::vector<nn::RecurrenceParameters> layers_;
   std::vector<Tensor> state_;  // of each layer [slots of this rank + 1, D]; the last row is zero
 };

@@ -4,6 +4,7 @@
 // N, by which attention divides, is the longest history. As published but for the loss, which is
 // any of the item table; actions are columns of the input here.
 #include "models/nn/input_layer.h"
+#include "models/nn/item_ranker.h"
 #include "models/nn/transformer.h"
 
 namespace seqrank {
@@ -17,7 +18,7 @@ struct HstuBlock {
   nn::BiasParameters bias;
 };
 
-class Hstu final : public TrainedModel {
+class Hstu final : public ItemRanker {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -34,12 +35,12 @@ class Hstu final : public TrainedModel {
   }
 
   explicit Hstu(const ModelInput& input)
-      : width_(input.options.integer("model.width")),
+      : ItemRanker(input, input.options.integer("model.width")),
+        width_(input.options.integer("model.width")),
         heads_(input.options.integer("model.heads")),
         longest_(input.columns.at("position")),
         time_bias_(input.options.flag("model.time_bias")),
         dropout_(static_cast<float>(input.options.real("model.dropout"))),
-        items_(input.options, input.items, width_, input.parameters),
         input_(input, width_) {
     SR_CHECK(width_ % heads_ == 0, ErrorKind::usage,
              "--model.heads={}: must divide --model.width={}", heads_, width_);
@@ -54,16 +55,6 @@ class Hstu final : public TrainedModel {
     needs.times = time_bias_;
     needs.max_length = longest_;
     return needs;
-  }
-
-  Var loss(Tape& tape, const Batch& batch) override {
-    return items_.loss(tape, encode(tape, batch), batch);
-  }
-
-  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    const Var last_BD = nn::select_rows(tape, encode(tape, batch), batch.last_B);
-    items_.scores(ctx, score_BV, last_BD.value());
   }
 
  private:
@@ -84,7 +75,7 @@ class Hstu final : public TrainedModel {
     return block;
   }
 
-  Var encode(Tape& tape, const Batch& batch) {
+  Var encode(Tape& tape, const Batch& batch, Tensor*) override {
     Var x_ND = nn::dropout(tape, input_(tape, items_, batch), dropout_, batch);
     for (const HstuBlock& block : blocks_) x_ND = layer(tape, x_ND, block, batch);
     return nn::layer_norm(tape, x_ND, *norm_.gain_D, *norm_.bias_D);
@@ -109,7 +100,6 @@ class Hstu final : public TrainedModel {
   std::int64_t width_, heads_, longest_;
   bool time_bias_;
   float dropout_;
-  ItemTable items_;
   InputLayer input_;
   std::vector<HstuBlock> blocks_;
   nn::LayerNorm norm_;

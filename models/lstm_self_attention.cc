@@ -3,15 +3,15 @@
 // No features of the target, no hard attention: target_attention has those.
 #include <cmath>
 
-#include "backend/ops/embedding.h"
 #include "models/nn/attention_weights.h"
 #include "models/nn/input_layer.h"
+#include "models/nn/item_ranker.h"
 #include "models/nn/layers.h"
 
 namespace seqrank {
 namespace {
 
-class LstmSelfAttention final : public TrainedModel, public AttentionModel {
+class LstmSelfAttention final : public AttentiveRanker {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -34,13 +34,13 @@ class LstmSelfAttention final : public TrainedModel, public AttentionModel {
   }
 
   explicit LstmSelfAttention(const ModelInput& input)
-      : width_(input.options.integer("model.width")),
+      : AttentiveRanker(input, input.options.integer("model.width")),
+        width_(input.options.integer("model.width")),
         heads_(input.options.integer("model.heads")),
         act_(input.options.text("model.activation") == "gelu" ? Activation::gelu
                                                               : Activation::relu),
         skip_(input.options.flag("model.skip")),
         dropout_(static_cast<float>(input.options.real("model.dropout"))),
-        items_(input.options, input.items, width_, input.parameters),
         input_(input, width_) {
     const Options& options = input.options;
     const bool additive = options.text("model.attention") == "additive";
@@ -71,31 +71,12 @@ class LstmSelfAttention final : public TrainedModel, public AttentionModel {
 
   BatchNeeds needs() const override { return items_.needs(input_.needs()); }
 
-  Var loss(Tape& tape, const Batch& batch) override {
-    return items_.loss(tape, encode(tape, batch), batch);
-  }
-
-  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    const Var y_ND = encode(tape, batch);
-    Tensor last_BD = ctx.empty(DType::f32, {batch.sequences, width_});
-    gather_rows(ctx, last_BD, y_ND.value(), batch.last_B);
-    items_.scores(ctx, score_BV, last_BD);
-  }
-
-  Tensor attention_weights(Context& ctx, const Batch& batch) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    Tensor weight_N;
-    encode(tape, batch, &weight_N);
-    return weight_N;
-  }
-
  private:
   static Initialiser uniform(std::int64_t fan_in) {
     return {Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
   }
 
-  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N = nullptr) {
+  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) override {
     Var h_ND = input_(tape, items_, batch);
     for (const nn::RecurrenceParameters& layer : layers_)
       h_ND =
@@ -127,7 +108,6 @@ class LstmSelfAttention final : public TrainedModel, public AttentionModel {
   Activation act_;
   bool skip_;
   float dropout_;
-  ItemTable items_;
   InputLayer input_;
   std::vector<nn::RecurrenceParameters> layers_;
   Parameter *w_query_DD_, *w_key_DD_;

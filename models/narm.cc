@@ -4,15 +4,15 @@
 // Their sigmoid is then the hyperbolic tangent, with other parameters.
 #include <cmath>
 
-#include "backend/ops/embedding.h"
 #include "models/nn/attention_weights.h"
 #include "models/nn/input_layer.h"
+#include "models/nn/item_ranker.h"
 #include "models/nn/layers.h"
 
 namespace seqrank {
 namespace {
 
-class Narm final : public TrainedModel, public AttentionModel {
+class Narm final : public AttentiveRanker {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -28,10 +28,10 @@ class Narm final : public TrainedModel, public AttentionModel {
   }
 
   explicit Narm(const ModelInput& input)
-      : width_(input.options.integer("model.width")),
+      : AttentiveRanker(input, input.options.integer("model.width")),
+        width_(input.options.integer("model.width")),
         dropout_(static_cast<float>(input.options.real("model.dropout"))),
         output_dropout_(static_cast<float>(input.options.real("model.output_dropout"))),
-        items_(input.options, input.items, width_, input.parameters),
         input_(input, width_) {
     ParameterStore& store = input.parameters;
     const std::int64_t state = input.options.integer("model.state_width");
@@ -48,27 +48,8 @@ class Narm final : public TrainedModel, public AttentionModel {
 
   BatchNeeds needs() const override { return items_.needs(input_.needs()); }
 
-  Var loss(Tape& tape, const Batch& batch) override {
-    return items_.loss(tape, encode(tape, batch), batch);
-  }
-
-  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    const Var y_ND = encode(tape, batch);
-    Tensor last_BD = ctx.empty(DType::f32, {batch.sequences, width_});
-    gather_rows(ctx, last_BD, y_ND.value(), batch.last_B);
-    items_.scores(ctx, score_BV, last_BD);
-  }
-
-  Tensor attention_weights(Context& ctx, const Batch& batch) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    Tensor weight_N;
-    encode(tape, batch, &weight_N);
-    return weight_N;
-  }
-
  private:
-  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N = nullptr) {
+  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) override {
     Var h_NH = input_(tape, items_, batch);
     for (const nn::RecurrenceParameters& layer : layers_)
       h_NH =
@@ -86,7 +67,6 @@ class Narm final : public TrainedModel, public AttentionModel {
 
   std::int64_t width_;
   float dropout_, output_dropout_;
-  ItemTable items_;
   InputLayer input_;
   std::vector<nn::RecurrenceParameters> layers_;
   Parameter *w_key_HH_, *w_query_HH_, *w_score_H_;

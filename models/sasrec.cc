@@ -1,14 +1,14 @@
 // sasrec: causal transformer blocks over items and their places; the state after each event ranks
 // the next item (Kang and McAuley, ICDM 2018), here with any loss of the item table. The
 // published model with normalisation before each part.
-#include "backend/ops/embedding.h"
 #include "models/nn/input_layer.h"
+#include "models/nn/item_ranker.h"
 #include "models/nn/transformer.h"
 
 namespace seqrank {
 namespace {
 
-class SasRec final : public TrainedModel, public AttentionModel {
+class SasRec final : public AttentiveRanker {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -27,35 +27,14 @@ class SasRec final : public TrainedModel, public AttentionModel {
   }
 
   explicit SasRec(const ModelInput& input)
-      : width_(input.options.integer("model.width")),
+      : AttentiveRanker(input, input.options.integer("model.width")),
         dropout_(static_cast<float>(input.options.real("model.dropout"))),
-        items_(input.options, input.items, width_, input.parameters),
-        input_(input, width_),
+        input_(input, input.options.integer("model.width")),
         blocks_(input.parameters, sizes(input.options), block_options(input.options)) {
     items_.declare_output(input.options, input.parameters);
   }
 
   BatchNeeds needs() const override { return items_.needs(input_.needs()); }
-
-  Var loss(Tape& tape, const Batch& batch) override {
-    return items_.loss(tape, encode(tape, batch), batch);
-  }
-
-  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    const Var h_ND = encode(tape, batch);
-    Tensor last_BD = ctx.empty(DType::f32, {batch.sequences, width_});
-    gather_rows(ctx, last_BD, h_ND.value(), batch.last_B);
-    items_.scores(ctx, score_BV, last_BD);
-  }
-
-  // Of the last block.
-  Tensor attention_weights(Context& ctx, const Batch& batch) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    Tensor weight_N;
-    encode(tape, batch, &weight_N);
-    return weight_N;
-  }
 
  private:
   static nn::TransformerEncoder::Sizes sizes(const Options& options) {
@@ -70,14 +49,13 @@ class SasRec final : public TrainedModel, public AttentionModel {
             .dropout = static_cast<float>(options.real("model.dropout"))};
   }
 
-  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N = nullptr) {
+  // Weights: of the last block.
+  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) override {
     const Var x_ND = nn::dropout(tape, input_(tape, items_, batch), dropout_, batch);
     return blocks_(tape, x_ND, batch, weight_N);
   }
 
-  std::int64_t width_;
   float dropout_;
-  ItemTable items_;
   InputLayer input_;
   nn::TransformerEncoder blocks_;
 };

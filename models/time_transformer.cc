@@ -5,6 +5,7 @@
 // their parameters have the same names and shapes. After BERT (Devlin et al., NAACL 2019), with the
 // normalisation before each part.
 #include "models/nn/input_layer.h"
+#include "models/nn/item_ranker.h"
 #include "models/nn/losses.h"
 #include "models/nn/transformer.h"
 
@@ -13,7 +14,7 @@ namespace {
 
 constexpr std::int64_t kTimes = 32;  // buckets of the bias: powers of two, up to 68 years
 
-class TimeTransformer final : public TrainedModel, public AttentionModel {
+class TimeTransformer final : public AttentiveRanker {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -46,7 +47,8 @@ class TimeTransformer final : public TrainedModel, public AttentionModel {
   }
 
   explicit TimeTransformer(const ModelInput& input)
-      : width_(input.options.integer("model.width")),
+      : AttentiveRanker(input, input.options.integer("model.width"), ItemTable::MaskRow::yes),
+        width_(input.options.integer("model.width")),
         objective_(input.options.text("model.objective") == "masked" ? Objective::masked
                                                                      : Objective::next),
         time_bias_(input.options.flag("model.time_bias")),
@@ -55,7 +57,6 @@ class TimeTransformer final : public TrainedModel, public AttentionModel {
         masking_{.share = input.options.real("model.mask_share"),
                  .last_share = input.options.real("model.last_share"),
                  .halves = same_weight_ > 0},
-        items_(input.options, input.items, width_, input.parameters, ItemTable::MaskRow::yes),
         input_(input, width_),
         blocks_(input.parameters, sizes(input.options), block_options(input.options)) {
     if (objective_ == Objective::masked && masking_.halves)
@@ -72,7 +73,7 @@ class TimeTransformer final : public TrainedModel, public AttentionModel {
   }
 
   Var loss(Tape& tape, const Batch& batch) override {
-    const Var h_ND = encode(tape, batch);
+    const Var h_ND = encode(tape, batch, nullptr);
     if (objective_ == Objective::next) return items_.loss(tape, h_ND, batch);
     const Var h_MD = nn::select_rows(tape, h_ND, batch.target_index_M);
     Var loss = items_.loss_at(tape, h_MD, batch.target_M, batch.global_targets);
@@ -84,20 +85,6 @@ class TimeTransformer final : public TrainedModel, public AttentionModel {
         tape, loss,
         nn::binary_cross_entropy(tape, logit_B1, batch.same_B.reshape({batch.sequences, 1}),
                                  batch.global_sequences, same_weight_));
-  }
-
-  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    const Var last_BD = nn::select_rows(tape, encode(tape, batch), batch.last_B);
-    items_.scores(ctx, score_BV, last_BD.value());
-  }
-
-  // Of the last block.
-  Tensor attention_weights(Context& ctx, const Batch& batch) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    Tensor weight_N;
-    encode(tape, batch, &weight_N);
-    return weight_N;
   }
 
  private:
@@ -120,7 +107,8 @@ class TimeTransformer final : public TrainedModel, public AttentionModel {
             .dropout = static_cast<float>(options.real("model.dropout"))};
   }
 
-  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N = nullptr) {
+  // Weights: of the last block.
+  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) override {
     const Var x_ND = nn::dropout(tape, input_(tape, items_, batch), dropout_, batch);
     return blocks_(tape, x_ND, batch, weight_N);
   }
@@ -130,7 +118,6 @@ class TimeTransformer final : public TrainedModel, public AttentionModel {
   bool time_bias_;
   float dropout_, same_weight_;
   Masking masking_;
-  ItemTable items_;
   InputLayer input_;
   nn::TransformerEncoder blocks_;
   nn::LinearParameters same_ = {};
