@@ -73,7 +73,7 @@ void SideFeatures::add(std::string_view key, std::uint32_t id) {
   put_number(record, id, 4);
   const std::string* found = merge_->find(key);
   without_ += found ? 0 : 1;
-  std::string_view words = found ? *found : "";
+  std::string_view words = found ? std::string_view(*found) : "";
   for (ValueColumn& value : values_) {
     const auto word = found ? static_cast<std::uint32_t>(take_number(words, 4)) : value.missing();
     value.count(word);
