@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_map>
+#include <utility>
 
 namespace seqrank {
 namespace {
@@ -103,23 +105,22 @@ using FeatureSummary = DatasetSummary::FeatureSummary;
 
 std::vector<FeatureSummary::Value> frequent_values(const Dataset& dataset, FeatureOf of,
                                                    const Feature& feature, std::int64_t rows) {
-  std::vector<std::int64_t> count(static_cast<std::size_t>(feature.values));
+  std::unordered_map<std::int32_t, std::int64_t> count;  // a file may name ids up to 2^31
   std::vector<std::int32_t> piece;
   for (std::int64_t begin = 0; begin < rows; begin += kPiece) {
     piece.resize(static_cast<std::size_t>(std::min(kPiece, rows - begin)));
     dataset.read_feature(of, feature.name, begin, piece);
     for (const std::int32_t id : piece) ++count[id];
   }
-  std::vector<std::int32_t> order(count.size());
-  std::iota(order.begin(), order.end(), 0);
+  std::vector<std::pair<std::int32_t, std::int64_t>> order(count.begin(), count.end());
   const auto top = order.begin() + std::min<std::ptrdiff_t>(5, std::ssize(order));
-  std::partial_sort(order.begin(), top, order.end(), [&](std::int32_t a, std::int32_t b) {
-    return count[a] != count[b] ? count[a] > count[b] : a < b;
+  std::partial_sort(order.begin(), top, order.end(), [](const auto& a, const auto& b) {
+    return a.second != b.second ? a.second > b.second : a.first < b.first;
   });
   std::vector<FeatureSummary::Value> values;
-  for (auto id = order.begin(); id != top && count[*id] > 0; ++id)
-    values.push_back({dataset.feature_value(of, feature.name, *id),
-                      static_cast<double>(count[*id]) / static_cast<double>(rows)});
+  for (auto entry = order.begin(); entry != top; ++entry)
+    values.push_back({dataset.feature_value(of, feature.name, entry->first),
+                      static_cast<double>(entry->second) / static_cast<double>(rows)});
   return values;
 }
 

@@ -12,7 +12,9 @@ namespace seqrank::test {
 class RawDataset {
  public:
   explicit RawDataset(const std::string& path)
-      : file_(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT)) {
+      : file_(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT)),
+        timeless_(H5Pcreate(H5P_DATASET_CREATE)) {
+    H5Pset_obj_track_times(timeless_.get(), false);
     for (const char* group : {"/sequence", "/event", "/item", "/user"})
       hdf5::GroupId(H5Gcreate2(file_.get(), group, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
   }
@@ -32,8 +34,9 @@ class RawDataset {
                       hid_t type = H5T_STD_I64LE, hid_t creation = H5P_DEFAULT) {
     const hsize_t rows = values.size();
     const hdf5::SpaceId space(H5Screate_simple(1, &rows, nullptr));
-    const hdf5::DatasetId column(H5Dcreate2(file_.get(), name.c_str(), type, space.get(),
-                                            H5P_DEFAULT, creation, H5P_DEFAULT));
+    const hdf5::DatasetId column(
+        H5Dcreate2(file_.get(), name.c_str(), type, space.get(), H5P_DEFAULT,
+                   creation == H5P_DEFAULT ? timeless_.get() : creation, H5P_DEFAULT));
     H5Dwrite(column.get(), H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
     return *this;
   }
@@ -41,7 +44,7 @@ class RawDataset {
     const hsize_t rows = values.size();
     const hdf5::SpaceId space(H5Screate_simple(1, &rows, nullptr));
     const hdf5::DatasetId column(H5Dcreate2(file_.get(), name.c_str(), H5T_IEEE_F64LE, space.get(),
-                                            H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+                                            H5P_DEFAULT, timeless_.get(), H5P_DEFAULT));
     H5Dwrite(column.get(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
     return *this;
   }
@@ -52,7 +55,7 @@ class RawDataset {
     H5Tset_size(type.get(), H5T_VARIABLE);
     H5Tset_cset(type.get(), H5T_CSET_UTF8);
     const hdf5::DatasetId column(H5Dcreate2(file_.get(), name.c_str(), type.get(), space.get(),
-                                            H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+                                            H5P_DEFAULT, timeless_.get(), H5P_DEFAULT));
     H5Dwrite(column.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
     return *this;
   }
@@ -60,6 +63,7 @@ class RawDataset {
 
  private:
   hdf5::FileId file_;
+  hdf5::PropertyId timeless_;  // the same bytes whenever it is written
 };
 
 // Chunked, with deflate and the other two known filters.
