@@ -21,7 +21,7 @@ selection() {
   case $1 in
     asan) echo "-L L0" ;;
     cuda) echo "-L L0 -R _cuda$|OnDevice" ;;
-    cuda-emulated) echo "-L L0|L1 -R _cuda$|OnDevice|Device|Emulated|Nccl|Staged|Rendezvous" ;;
+    cuda-emulated) echo "-L L0|L1 -R _cuda$|[Dd]evice|Emulated|Nccl|Staged|Rendezvous|Slurm" ;;
     tsan) echo "-L L0 -R Thread|Ranks|Mismatch|Loader|Stream|Exchange|Checkpoint|Train|Stop\.|BenchScaling|Emulated|_cuda$" ;;
     *) echo "-L L0|L1" ;;
   esac

@@ -189,17 +189,24 @@ def ranks_that_cannot_be_started_are_no_success(jobs):
 
 
 def ranks_of_a_node_take_a_gpu_each(jobs):
-    # `doctor` takes the place and the options of `train`, and says which device a rank takes.
+    if "emulated device" not in subprocess.run([jobs.program, "doctor"], stdout=subprocess.PIPE,
+                                               text=True, check=False).stdout:
+        print("skipped: the program computes on no emulated device")
+        sys.exit(hosts.SKIPPED)
+    # `doctor` takes the place and the options of `train`, and says which device a rank takes: of
+    # as many as Slurm gave.
     with open("doctor", "w", encoding="utf-8") as file:
-        file.write(f'#!/bin/sh\nshift\nexec {jobs.program} doctor "$@"\n')
+        file.write("#!/bin/sh\nshift\n"
+                   "given=$(echo \"$CUDA_VISIBLE_DEVICES\" | tr , '\\n' | wc -l)\n"
+                   f'SEQRANK_EMULATED=devices=$given exec {jobs.program} doctor "$@"\n')
     os.chmod("doctor", 0o755)
     jobs.program = os.path.abspath("doctor")
     for launcher in "srun", "mpirun":
         job = jobs.submit("train_gpu.sbatch", launcher, launcher=launcher)
         jobs.finish(job, restarts=0)
-        rows = re.findall(r"^(\d) +(h\d) +(\d) .* (\d)$", jobs.log(job), flags=re.M)
-        assert rows == [("0", "h1", "0", "0"), ("1", "h1", "1", "1"),
-                        ("2", "h2", "0", "0"), ("3", "h2", "1", "1")], jobs.log(job)
+        rows = re.findall(r"^(\d) +(h\d) +(\d) .* 0000:0(\d):00.0$", jobs.log(job), flags=re.M)
+        assert rows == [("0", "h1", "0", "1"), ("1", "h1", "1", "2"),
+                        ("2", "h2", "0", "1"), ("3", "h2", "1", "2")], jobs.log(job)
     job = jobs.submit("train_gpu.sbatch", "one", options=["--gres=gpu:1"])
     jobs.wait_for_state(job, "FAILED")
     assert "error: 2 ranks and 1 visible GPU on a host" in jobs.log(job), jobs.log(job)
