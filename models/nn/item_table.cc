@@ -51,8 +51,11 @@ void ItemTable::declare_output(const Options& options, ParameterStore& store) {
     output_ = input_ = &store.declare("items", input_shape_, initial_items(options), Decay::yes,
                                       Access::rows_and_whole);
   } else {
-    output_ = &store.declare("items_out", {items_, input_shape_[1]}, initial_items(options),
-                             Decay::yes, choice_.sampled ? Access::rows : Access::whole);
+    // Tables that are looked up have the same rows: with drawn negatives this one has the mask's
+    // too.
+    output_ = &store.declare(
+        "items_out", choice_.sampled ? input_shape_ : Shape{items_, input_shape_[1]},
+        initial_items(options), Decay::yes, choice_.sampled ? Access::rows : Access::whole);
   }
   output_->by_item = true;
 }

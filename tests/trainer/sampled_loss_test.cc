@@ -91,7 +91,12 @@ TEST_F(SampledLosses, AreTheSameOnOneAndThreeRanks) {
   const Settings forms[] = {
       {{"loss.kind", "sampled_softmax"}, {"loss.sampler", "in_batch"}, {"loss.negatives", "30"}},
       {{"loss.kind", "bpr_max"}, {"loss.sampler", "frequency"}, {"model.score", "cosine"}},
-      {{"loss.kind", "bce"}, {"model.tied", "no"}, {"train.batch", "2"}}};
+      {{"loss.kind", "bce"}, {"model.tied", "no"}, {"train.batch", "2"}},
+      {{"loss.kind", "gbce"},  // with a mask's row that the output's table has no need of
+       {"loss.negatives", "20"},
+       {"model.tied", "no"},
+       {"model.name", "time_transformer"},
+       {"model.input", "position"}}};
   for (const Settings& form : forms) {
     Settings settings = form;
     settings["train.steps"] = "25";
