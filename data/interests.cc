@@ -140,6 +140,15 @@ std::vector<std::int32_t> k_means(std::span<const double> x_VK, std::int64_t wid
 
 }  // namespace
 
+std::size_t interest_bytes(std::int64_t sequences, std::int64_t events, std::size_t items,
+                           const InterestOptions& options) {
+  // Offsets twice; the events and the matrix, which may double as they grow; two matrices of items
+  // by width, a scale, the nearest centre, the interest and the item's new number.
+  const auto an_item = static_cast<std::size_t>(2 * 8 * options.width + 8 + 8 + 4 + 4);
+  return 4 * 8 * static_cast<std::size_t>(sequences + 1) +
+         4 * 4 * static_cast<std::size_t>(events) + items * an_item;
+}
+
 std::vector<std::int32_t> find_interests(std::span<const std::int64_t> offset_S1,
                                          std::span<const std::int32_t> item_E, std::int64_t items,
                                          const InterestOptions& options) {

@@ -1,9 +1,9 @@
 // Groups items into interests: items whose people are the same. Singular vectors of who has what,
-// then k-means on them. Deterministic: the same events and seed give the same groups. In memory: 8
-// bytes an event and 300 bytes an item. Knows no files and no split: the caller gives the events
-// that may be read.
+// then k-means on them. Deterministic: the same events and seed give the same groups. In memory:
+// see interest_bytes(). Knows no files and no split: the caller gives the events that may be read.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -15,6 +15,10 @@ struct InterestOptions {
   std::int64_t width = 32;      // singular vectors
   std::uint64_t seed = 1;
 };
+
+// An upper bound of what finding interests takes, with the events it is given.
+std::size_t interest_bytes(std::int64_t sequences, std::int64_t events, std::size_t items,
+                           const InterestOptions& options = {});
 
 // The interest of each item, in [0, k). Sequence s has the events item_E[offset_S1[s]] up to
 // item_E[offset_S1[s + 1]]. The matrix is that of sequences by items, an entry 1 / sqrt(items of

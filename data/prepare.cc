@@ -13,6 +13,7 @@
 #include "data/dataset_writer.h"
 #include "data/event_reader.h"
 #include "data/external_sort.h"
+#include "data/item_interests.h"
 #include "data/item_text.h"
 #include "data/k_core.h"
 #include "data/prepare_options.h"
@@ -211,6 +212,14 @@ class Preparation {
     report_.core_rounds = core.rounds;
     report_.events_rare_item = core.events_rare_item;
     report_.events_short_user = core.events_short_user;
+    if (options_.interests > 0) {
+      if (progress_) progress_({"finding interests", 0, 0});
+      all_.interest_V =
+          interests_of_items(*all_.store, all_.values, options_, all_.count_V.size(), memory_);
+    }
+    if (!options_.keep_domain.empty())
+      report_.events_other_domain =
+          keep_domain(temp_, all_.store, all_.values, options_.keep_domain, all_.count_V);
     report_.users = all_.store->users();
     report_.events = all_.store->events();
     report_.users_dropped = users - report_.users;

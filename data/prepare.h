@@ -76,6 +76,10 @@ struct PrepareOptions {
   std::int64_t core_user = 1;   // events
   std::int64_t core_item = 1;   // events
 
+  // Then, of what is left:
+  std::int64_t interests = 0;  // groups of items, found and written as their feature; 0: none
+  std::string keep_domain;     // then only events of this scene are written; empty: all
+
   double bad_line_limit = 0.001;                    // share of lines; more: Error(data)
   std::size_t memory_bytes = std::size_t{1} << 30;  // resident, all in all; at least 1 MiB
   std::string temp_folder;                          // empty: the folder of the output
@@ -108,6 +112,7 @@ struct PrepareReport {
   std::int64_t events_too_old = 0;  // dropped: beyond max_length
   std::int64_t events_rare_item = 0;
   std::int64_t events_short_user = 0;
+  std::int64_t events_other_domain = 0;
   std::int64_t users_dropped = 0;
   std::int64_t items_dropped = 0;
   int core_rounds = 0;

@@ -20,6 +20,16 @@ void check_values(const PrepareOptions& options) {
            "--positive says from which number on a label is 1; give --label too");
   SR_CHECK(options.min_count >= 1, ErrorKind::usage, "--min-count is {}; it must be at least 1",
            options.min_count);
+  SR_CHECK(options.interests >= 0, ErrorKind::usage, "--interests cannot be negative");
+  for (const std::string& name : options.item_features.features)
+    SR_CHECK(options.interests == 0 || (name != "interest" && name != "interest:number"),
+             ErrorKind::usage,
+             "--interests writes the items' feature interest; --item-features "
+             "has one of that name");
+  SR_CHECK(options.keep_domain.empty() || !options.domain_column.empty(), ErrorKind::usage,
+           "--keep-domain={}: give the column of scenes too, --domain", options.keep_domain);
+  SR_CHECK(options.keep_domain.empty() || options.validation_share == 0, ErrorKind::usage,
+           "--validation-share would be of other sequences with --keep-domain; give one of them");
   if (options.history_column.empty()) return;
   SR_CHECK(options.action_column.empty() && options.domain_column.empty() &&
                options.event_features.empty(),

@@ -7,7 +7,6 @@
 #include <span>
 #include <string>
 
-#include "data/dataset.h"
 #include "data/item_text.h"
 #include "data/prepare_options.h"
 #include "data/record.h"
@@ -16,11 +15,6 @@ namespace seqrank {
 namespace {
 
 constexpr std::int64_t kProgressEvery = 65536;
-
-Split split_of_key(std::string_view key) {
-  take_key(key);
-  return key.empty() ? Split::train : static_cast<Split>(take_number(key, 1));
-}
 
 class PreparedWriter {
  public:
@@ -103,8 +97,7 @@ class PreparedWriter {
   void write_splits() {
     if (!split_) return;
     auto& [training, validation, test] = sequences_of_split_;
-    const auto held_out = static_cast<std::int64_t>(
-        std::llround(options_.validation_share * static_cast<double>(training)));
+    const std::int64_t held_out = held_out_sequences(options_, training);
     const std::int64_t kept = training - held_out;
     std::vector<bool> trained_V(static_cast<std::size_t>(report_.items));
     UserEventsReader user(*all_.store);
@@ -130,8 +123,19 @@ class PreparedWriter {
       report_.items_without_features = all_.item_features->without();
       all_.item_features.reset();
     }
+    if (!all_.interest_V.empty()) write_interests();
     write_item_text(*all_.item_keys, all_.count_V, all_.titles.get(), folder_, memory_, writer_,
                     report_);
+  }
+
+  void write_interests() {
+    std::vector<std::int32_t> by_id(static_cast<std::size_t>(report_.items));
+    for (std::size_t v = 0; v < all_.interest_V.size(); ++v)
+      if (all_.count_V[v] != kNoItem) by_id[all_.count_V[v]] = all_.interest_V[v];
+    writer_.append("/item/feature/interest", by_id);
+    writer_.append_text("/item/feature_values/interest", "");
+    for (std::int64_t i = 1; i <= options_.interests; ++i)
+      writer_.append_text("/item/feature_values/interest", std::to_string(i));
   }
 
   PreparedEvents& all_;
@@ -146,6 +150,15 @@ class PreparedWriter {
 };
 
 }  // namespace
+
+Split split_of_key(std::string_view key) {
+  take_key(key);
+  return key.empty() ? Split::train : static_cast<Split>(take_number(key, 1));
+}
+
+std::int64_t held_out_sequences(const PrepareOptions& options, std::int64_t training) {
+  return std::llround(options.validation_share * static_cast<double>(training));
+}
 
 void write_prepared(PreparedEvents& events, const PrepareOptions& options, TempFolder& folder,
                     std::size_t memory, DatasetWriter& writer, PrepareReport& report,

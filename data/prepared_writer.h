@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
+#include "data/dataset.h"
 #include "data/dataset_writer.h"
 #include "data/external_sort.h"
 #include "data/prepare.h"
@@ -21,11 +23,17 @@ namespace seqrank {
 // Nothing where a user has one sequence, or several that are cut from one.
 inline constexpr std::size_t kTagBytes = 1 + 6;
 
+// What a key and what stands behind it say of the split; training where nothing does.
+Split split_of_key(std::string_view key);
+// Training sequences, the last ones, that are for validation.
+std::int64_t held_out_sequences(const PrepareOptions& options, std::int64_t training);
+
 struct PreparedEvents {
   std::unique_ptr<UserEvents> store;
   std::vector<ValueColumn> values;       // of its events' words
   std::unique_ptr<TempFile> item_keys;   // rising
   std::vector<std::uint32_t> count_V;    // events of an item; its id after numbering
+  std::vector<std::int32_t> interest_V;  // 0: unknown; empty: not asked for
   std::unique_ptr<ExternalSort> titles;  // empty: none, as the two that follow
   std::unique_ptr<SideFeatures> user_features, item_features;
 };

@@ -39,6 +39,11 @@ void ValueColumn::found_as(const std::string& column_name) {
   list_separator_ = column_name.ends_with(":token_seq") ? ' ' : '|';
 }
 
+std::optional<std::uint32_t> ValueColumn::word(const std::string& text) const {
+  const auto at = word_of_.find(text);
+  return at == word_of_.end() ? std::nullopt : std::optional(at->second);
+}
+
 std::uint32_t ValueColumn::missing() const {
   return form_.kind == Kind::number
              ? std::bit_cast<std::uint32_t>(std::numeric_limits<float>::quiet_NaN())

@@ -42,6 +42,8 @@ class ValueColumn {
   // The field as a word; nothing where the field is bad, with the reason. Of a list ("a|b", or by
   // spaces where the type of the column is RecBole's token_seq) the first entry counts.
   std::optional<std::uint32_t> read(std::string_view field, std::string& reason);
+  // The word of a category or name that was read; nothing where none was.
+  std::optional<std::uint32_t> word(const std::string& text) const;
   // The word of a missing value.
   std::uint32_t missing() const;
 

@@ -82,6 +82,7 @@ void print_report(const PrepareReport& r, const std::string& output) {
   add_dropped("events beyond --max-length", r.events_too_old);
   add_dropped("events of rare items", r.events_rare_item);
   add_dropped("events of short users", r.events_short_user);
+  add_dropped("events of other scenes", r.events_other_domain);
   add_dropped("users", r.users_dropped);
   add_dropped("items", r.items_dropped);
   add_dropped("lines of the titles file", r.bad_titles);
@@ -112,6 +113,7 @@ std::string report_json(const PrepareReport& r, const std::string& output) {
                                        {"events_too_old", r.events_too_old},
                                        {"events_rare_item", r.events_rare_item},
                                        {"events_short_user", r.events_short_user},
+                                       {"events_other_domain", r.events_other_domain},
                                        {"users_dropped", r.users_dropped},
                                        {"items_dropped", r.items_dropped},
                                        {"core_rounds", r.core_rounds},

@@ -72,6 +72,11 @@ std::vector<OptionSpec> sequence_options() {
        "drop users with fewer events (of those left by --max-length and --core-item)", "1.."},
       {"core-item", OptionKind::integer, "1",
        "drop items with fewer events; both again until nothing changes", "1.."},
+      {"interests", OptionKind::integer, "0",
+       "group items by who has them, and write the groups as the items' feature interest; 0: no",
+       "0..1000000"},
+      {"keep-domain", OptionKind::text, "",
+       "write the events of this scene alone; interests are found in all"},
       {"bad-lines", OptionKind::real, "0.001", "stop above this share of unreadable lines", "0..1"},
       {"memory", OptionKind::text, "1G", "memory to use, all in all: 256M, 4G"},
       {"temp", OptionKind::text, "", "folder for temporary files (default: that of the output)"},
@@ -118,6 +123,8 @@ void set_sequences(const Options& given, PrepareOptions& options) {
   options.max_length = given.integer("max-length");
   options.core_user = given.integer("core-user");
   options.core_item = given.integer("core-item");
+  options.interests = given.integer("interests");
+  options.keep_domain = given.text("keep-domain");
 }
 
 }  // namespace
