@@ -32,7 +32,7 @@ struct Masking {
 };
 
 // Items drawn as wrong answers, see data/negatives.h.
-enum class Sampler { uniform, frequency, in_batch };
+enum class Sampler { uniform, distinct, frequency, in_batch };
 struct NegativeNeeds {
   std::int64_t count = 0;  // of a step, common to all events of all ranks; 0: none
   Sampler sampler = Sampler::uniform;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <unordered_map>
 
 #include "backend/check.h"
 #include "backend/philox.h"
@@ -50,7 +51,7 @@ NegativeSampler::NegativeSampler(const Dataset& dataset, const TrainingWindows& 
                                  std::uint64_t seed, const NegativeNeeds& needs)
     : dataset_(dataset), seed_(seed), needs_(needs) {
   SR_ASSERT(needs.count >= 1, "{} negatives", needs.count);
-  if (needs.sampler == Sampler::uniform) return;
+  if (needs.sampler == Sampler::uniform || needs.sampler == Sampler::distinct) return;
   targets_V = count_targets(dataset, windows);
   targets_ = std::accumulate(targets_V.begin(), targets_V.end(), 0.0);
   if (needs.sampler != Sampler::frequency) return;
@@ -70,6 +71,23 @@ std::vector<std::int32_t> NegativeSampler::draw_by_chance(std::int64_t step) con
                         : by_frequency_.draw(at, uniform_double(words[2], words[3])));
   }
   return items;
+}
+
+// The beginning of a shuffle of all items, of which only what has moved is kept.
+std::vector<std::int32_t> NegativeSampler::draw_distinct(std::int64_t step) const {
+  const std::int64_t items = dataset_.items(), count = std::min(needs_.count, items);
+  std::unordered_map<std::int64_t, std::int64_t> moved;
+  const auto at = [&](std::int64_t place) {
+    const auto entry = moved.find(place);
+    return entry == moved.end() ? place : entry->second;
+  };
+  std::vector<std::int32_t> drawn;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t place = i + number_below(random_words(seed_, step, i), items - i);
+    drawn.push_back(static_cast<std::int32_t>(at(place)));
+    moved[place] = at(i);
+  }
+  return drawn;
 }
 
 // Places among all targets of the step, in rising order; windows without any are not read.
@@ -105,6 +123,7 @@ double NegativeSampler::share(std::int32_t item) const {
   const auto items = static_cast<double>(dataset_.items());
   switch (needs_.sampler) {
     case Sampler::uniform:
+    case Sampler::distinct:
       return 1 / items;
     case Sampler::frequency:
       return (1.0 + targets_V[item]) / (targets_ + items);
@@ -117,7 +136,9 @@ double NegativeSampler::share(std::int32_t item) const {
 void NegativeSampler::draw(std::int64_t step, std::span<const Window> global_batch, Arena& arena,
                            Batch& batch) const {
   const std::vector<std::int32_t> items =
-      needs_.sampler == Sampler::in_batch ? draw_targets(step, global_batch) : draw_by_chance(step);
+      needs_.sampler == Sampler::in_batch   ? draw_targets(step, global_batch)
+      : needs_.sampler == Sampler::distinct ? draw_distinct(step)
+                                            : draw_by_chance(step);
   const auto draws = static_cast<std::int64_t>(items.size());
   batch.negative_S = Tensor(arena, DType::i32, {draws}, Tag::batch);
   batch.negative_log_q_S = Tensor(arena, DType::f32, {draws}, Tag::batch);

@@ -1,6 +1,7 @@
 // Items drawn as wrong answers, the same for all events of a step's global batch on all ranks: a
 // pure function of (seed, step), and in_batch of the global batch too. Knows no ranks and no model.
 //   uniform    every item alike, with repetition
+//   distinct   every item alike, each at most once; all items where they are fewer
 //   frequency  an item by 1 + how often it is a training target, with repetition
 //   in_batch   targets of the global batch, each of them once; all of them where they are fewer
 #pragma once
@@ -25,6 +26,7 @@ class NegativeSampler {
 
  private:
   std::vector<std::int32_t> draw_by_chance(std::int64_t step) const;
+  std::vector<std::int32_t> draw_distinct(std::int64_t step) const;
   std::vector<std::int32_t> draw_targets(std::int64_t step,
                                          std::span<const Window> global_batch) const;
   double share(std::int32_t item) const;  // the chance of an item in one draw

@@ -34,6 +34,7 @@ constexpr ReadBy kReadBy[] = {{"model.label_smoothing", "|softmax|"},
                               {"loss.bpr_reg", "|bpr_max|"}};
 
 Sampler sampler_named(const std::string& name) {
+  if (name == "distinct") return Sampler::distinct;
   if (name == "frequency") return Sampler::frequency;
   return name == "in_batch" ? Sampler::in_batch : Sampler::uniform;
 }
@@ -66,8 +67,9 @@ std::vector<OptionSpec> loss_options() {
       {"loss.negatives", OptionKind::integer, "256",
        "items drawn a step, the same for all of its events", "1..16777216"},
       {"loss.sampler", OptionKind::choice, "uniform",
-       "how: uniform; frequency: by 1 + training targets; in_batch: targets of the step",
-       "uniform|frequency|in_batch"},
+       "how: uniform; distinct: uniform, none twice; frequency: by 1 + training targets; in_batch: "
+       "targets of the step",
+       "uniform|distinct|frequency|in_batch"},
       {"loss.log_q", OptionKind::flag, "yes",
        "sampled_softmax: subtract the log of how often a negative is expected"},
       {"loss.gbce_t", OptionKind::real, "0.75", "gbce: 0 is bce, 1 calibrates probabilities",
@@ -89,7 +91,9 @@ LossChoice loss_choice(const Options& options, std::int64_t items) {
   sampled.temperature = static_cast<float>(options.real("model.temperature"));
   sampled.regulariser = static_cast<float>(options.real("loss.bpr_reg"));
   if (kind != "gbce") return choice;
-  SR_CHECK(choice.negatives.sampler == Sampler::uniform && choice.negatives.count < items,
+  const Sampler sampler = choice.negatives.sampler;
+  SR_CHECK((sampler == Sampler::uniform || sampler == Sampler::distinct) &&
+               choice.negatives.count < items,
            ErrorKind::usage,
            "--loss.kind=gbce: its calibration takes negatives that are uniform and fewer than the "
            "{} items, not --loss.sampler={} --loss.negatives={}",

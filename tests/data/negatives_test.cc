@@ -90,6 +90,32 @@ TEST(NegativeSampler, DrawsAsOftenAsItSays) {
   }
 }
 
+TEST(NegativeSampler, DistinctTakesNoItemTwice) {
+  Scratch scratch;
+  const Dataset dataset = triangular(scratch);
+  for (const std::int64_t count : {1, 5, 1000}) {
+    Arena arena;
+    TrainLoader loader(Protocol(dataset), arena, options_of(count, Sampler::distinct));
+    constexpr int kSteps = 2000;
+    const auto draws = std::min<std::int64_t>(count, kItems);
+    std::map<std::int32_t, double> drawn;
+    for (int step = 0; step < kSteps; ++step) {
+      const Batch batch = loader.next();
+      const auto items = values<std::int32_t>(batch.negative_S);
+      ASSERT_EQ(std::ssize(items), draws);
+      ASSERT_EQ(std::ssize(std::set<std::int32_t>(items.begin(), items.end())), draws);
+      for (std::size_t i = 0; i < items.size(); ++i) {
+        ++drawn[items[i]];
+        ASSERT_NEAR(std::exp(batch.negative_log_q_S.data<float>()[i]),
+                    static_cast<double>(draws) / kItems, 1e-5);
+      }
+    }
+    const double expected = static_cast<double>(kSteps * draws) / kItems;
+    for (std::int32_t v = 0; v < kItems; ++v)
+      EXPECT_NEAR(drawn[v], expected, 5 * std::sqrt(expected)) << count << ", " << v;
+  }
+}
+
 TEST(NegativeSampler, InBatchTakesTargetsOfTheGlobalBatchEachOnce) {
   Scratch scratch;
   const Dataset dataset = triangular(scratch);
@@ -118,7 +144,8 @@ TEST(NegativeSampler, InBatchTakesTargetsOfTheGlobalBatchEachOnce) {
 TEST(NegativeSampler, AllRanksDrawTheSameAndASeekDrawsItAgain) {
   Scratch scratch;
   const Dataset dataset = triangular(scratch);
-  for (Sampler sampler : {Sampler::uniform, Sampler::frequency, Sampler::in_batch}) {
+  for (Sampler sampler :
+       {Sampler::uniform, Sampler::distinct, Sampler::frequency, Sampler::in_batch}) {
     Arena arena;
     std::vector<std::vector<std::int32_t>> of_one;
     for (const int world : {1, 3}) {

@@ -71,6 +71,15 @@ TEST_F(SampledLosses, MoreNegativesComeNearerToTheExactSoftmax) {
   }
 }
 
+TEST_F(SampledLosses, AllItemsOnceAreTheExactSoftmax) {
+  Arena arena;
+  const Settings settings = {
+      {"loss.kind", "sampled_softmax"}, {"loss.sampler", "distinct"}, {"loss.negatives", "1000"}};
+  const auto [loss, gradient] = distance(batch_of(10, settings, arena), settings);
+  EXPECT_LT(loss, 1e-6);
+  EXPECT_LT(gradient, 1e-5);
+}
+
 // Few targets know little of the catalogue; those of a whole epoch, how often each is one.
 TEST_F(SampledLosses, MoreTargetsOfTheBatchComeNearerToo) {
   Arena arena;
