@@ -12,6 +12,8 @@ when the command fails.
 
 Paths are not kept: those below this repository are written relative to it, those below the folder
 $SEQRANK_TEST_DATA by that name, other absolute ones as ".../file".
+
+Where programs and this tree were carried without their repository, SEQRANK_COMMIT names the commit.
 """
 import argparse
 import datetime
@@ -20,6 +22,7 @@ import os
 import re
 import resource
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,8 +40,26 @@ def git(*words):
                           text=True).stdout.strip()
 
 
+def commit_and_changes():
+    """The commit that is measured, and whether the working tree has changes that it lacks."""
+    if not os.path.exists(os.path.join(ROOT, ".git")) and "SEQRANK_COMMIT" in os.environ:
+        return os.environ["SEQRANK_COMMIT"], False
+    return (git("rev-parse", "--short", "HEAD"),
+            bool(git("status", "--porcelain", "--", ".", *NOT_MEASURED)))
+
+
+def gpus():
+    """Models of the GPUs that the driver shows, nothing without a driver."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return {}
+    told = subprocess.run([program, "--query-gpu=name", "--format=csv,noheader"], check=False,
+                          capture_output=True, text=True)
+    return {"gpus": told.stdout.split("\n")[:-1]} if told.returncode == 0 else {}
+
+
 def machine():
-    """Processor model, number of processors, memory. No names of hosts."""
+    """Models of processor and GPUs, number of processors, memory. No names of hosts."""
     model, processors, memory = "", 0, 0
     with open("/proc/cpuinfo", encoding="utf-8") as lines:
         for line in lines:
@@ -50,7 +71,7 @@ def machine():
         for line in lines:
             if line.startswith("MemTotal:"):
                 memory = int(line.split()[1]) * 1024
-    return {"processor": model, "processors": processors, "memory_bytes": memory}
+    return {"processor": model, "processors": processors, "memory_bytes": memory, **gpus()}
 
 
 def without_places(text):
@@ -116,11 +137,11 @@ def parse():
 
 def main():
     options, command, keys = parse()
-    dirty = bool(git("status", "--porcelain", "--", ".", *NOT_MEASURED))
+    commit, dirty = commit_and_changes()
     if dirty and not options.allow_dirty:
         sys.exit("record_result: the working tree has changes that no commit holds; commit first, "
                  "or give --allow-dirty, which is written into the record")
-    commit, date = git("rev-parse", "--short", "HEAD"), datetime.datetime.now(datetime.timezone.utc)
+    date = datetime.datetime.now(datetime.timezone.utc)
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="seqrank-result-") as folder:
         path_of = {key: os.path.join(folder, f"{key or 'result'}.json") for key in keys}

@@ -90,8 +90,9 @@ def verdict(goals, section, key, value, at_most=False):
 def machine_words(machine):
     if not isinstance(machine, dict):
         return machine
+    gpus = "".join(f", {name}" for name in machine.get("gpus", []))
     return (f"{machine['processors']} x {machine['processor']}, "
-            f"{memory(machine['memory_bytes'])}")
+            f"{memory(machine['memory_bytes'])}{gpus}")
 
 
 def seed_words(seed):
