@@ -16,7 +16,7 @@ DATA = {
         "Click-through on MovieLens-1M, all ratings in order, protocol ctr: is the next rating at "
         "least 4? The last 10 % of each person's events are the test, the 10 % before choose the "
         "epoch.",
-        ("auc", "user_auc", "log_loss", "accuracy", "f1")),
+        ("auc", "auc_per_user", "log_loss", "accuracy", "f1")),
     "diginetica": (
         "Diginetica, protocol session: the published test prefixes, all items are ranked, items of "
         "the session too.",
@@ -59,10 +59,12 @@ def paired(records):
     for r in records:
         e = r.part("evaluate")
         for other in e.get("against", []):
-            difference = other["difference"]
-            rows.append([r.name, other["metric"].upper(), f"{difference['mean']:+.4f}",
-                         f"{difference['standard_error']:.4f}",
-                         f"{difference['mean'] / difference['standard_error']:+.1f}"])
+            for key, ahead in other.items():
+                metric, found, _ = key.partition("_first_is_ahead_by")
+                if found:
+                    rows.append([r.name, metric.upper(), f"{ahead['mean']:+.4f}",
+                                 f"{ahead['standard_error']:.4f}",
+                                 f"{ahead['standard_errors']:+.1f}"])
     if not rows:
         return []
     return ["Paired person by person, mean over seeds first.", ""] + table(

@@ -13,6 +13,7 @@
 #include "launch/rank_device.h"
 #include "launch/ranks.h"
 #include "launch/report.h"
+#include "launch/report_details.h"
 #include "launch/table.h"
 #include "launch/use_model.h"
 #include "launch/world.h"
@@ -33,6 +34,15 @@ std::vector<OptionSpec> options() {
                    "run folders or counted models to compare it with, user by user; with several "
                    "--run, which are one model with several seeds, these are one model too"});
   specs.push_back(
+      {"by", OptionKind::text, "",
+       "tell groups of questions apart: by popularity (training events of the item asked "
+       "for, from none), history (events before it), or both"});
+  specs.push_back({"lists", OptionKind::flag, "no",
+                   "what the ten best items are like: coverage, Gini, novelty, popularity lift; "
+                   "ranks a second time"});
+  specs.push_back({"category", OptionKind::text, "",
+                   "with --lists: a feature of the items, for the diversity of lists"});
+  specs.push_back(
       {"split", OptionKind::choice, "test", "which events are to be predicted", "validation|test"});
   specs.push_back(json_option());
   return specs;
@@ -48,6 +58,8 @@ class Evaluator {
         comm_(comm),
         dataset_(dataset),
         split_(given.text("split") == "test" ? Split::test : Split::validation),
+        lists_(given.flag("lists")),
+        category_(given.text("category")),
         settings_(use_settings(given)) {
     if (given.has("protocol")) settings_["data.protocol"] = given.text("protocol");
   }
@@ -57,6 +69,9 @@ class Evaluator {
     for (const std::string& model : models) result.seeds.push_back(evaluate_one(model));
     return result;
   }
+
+  // Of what all were asked.
+  Known known() const { return known_of(Questions(Protocol(dataset_, asked_), split_)); }
 
  private:
   Evaluation evaluate_one(const std::string& model) {
@@ -70,15 +85,25 @@ class Evaluator {
       if (loaded->options.has(spec.key) && spec.key != "data.max_length")
         settings_[spec.key] = loaded->options.text(spec.key);
     const Protocol protocol(dataset_, protocol_options_from(loaded->options));
-    return evaluate(ctx_, comm_, *loaded->model, protocol,
-                    evaluate_options_from(loaded->options, split_));
+    SR_CHECK(!lists_ || protocol.kind() != ProtocolKind::ctr, ErrorKind::usage,
+             "--lists: protocol ctr asks for clicks and ranks no items");
+    const EvaluateOptions options = evaluate_options_from(loaded->options, split_);
+    Evaluation result = evaluate(ctx_, comm_, *loaded->model, protocol, options);
+    if (lists_)
+      result.metrics.merge(
+          evaluate_lists(ctx_, comm_, *loaded->model, protocol, options, category_));
+    asked_ = protocol_options_from(loaded->options);
+    return result;
   }
 
   Context& ctx_;
   Communicator& comm_;
   const Dataset& dataset_;
   Split split_;
+  bool lists_;
+  std::string category_;
   Settings settings_;
+  ProtocolOptions asked_;
 };
 
 std::string headline(const Dataset& dataset, const Evaluation& first) {
@@ -107,6 +132,12 @@ int run(const Options& given, Communicator& comm) {
   if (comm.rank() == 0 && !device.why().empty()) warn(device.why());
   Context& ctx = device.ctx();
 
+  SR_CHECK(given.text("category").empty() || given.flag("lists"), ErrorKind::usage,
+           "--category={}: is for the diversity of lists; give --lists too",
+           given.text("category"));
+  Groupings groupings{split_list("by", given.text("by"))};
+  for (const std::string& by : groupings.by)
+    SR_CHECK(is_grouping(by), ErrorKind::usage, "--by={}: it is popularity or history", by);
   Evaluator evaluator(ctx, comm, dataset, given);
   std::vector<EvaluatedModel> results;
   const auto first = split_list("run", chosen_model(given));
@@ -124,7 +155,11 @@ int run(const Options& given, Communicator& comm) {
 
   print_out(headline(dataset, results[0].seeds[0]));
   print_out(evaluation_table(results));
-  if (given.has("json")) write_file(given.text("json"), evaluation_json(results));
+  if (given.flag("lists")) print_out("\n" + lists_table(results));
+  if (!groupings.by.empty()) groupings.known = evaluator.known();
+  for (const std::string& by : groupings.by)
+    print_out("\n" + groups_table(results, groupings.known, by));
+  if (given.has("json")) write_file(given.text("json"), evaluation_json(results, groupings));
   return 0;
 }
 

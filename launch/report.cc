@@ -9,6 +9,7 @@
 
 #include "backend/check.h"
 #include "launch/list.h"
+#include "launch/report_details.h"
 #include "launch/table.h"
 #include "trainer/comparison.h"
 
@@ -16,12 +17,6 @@ namespace seqrank {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::vector<const Evaluation*> pointers(const EvaluatedModel& model) {
-  std::vector<const Evaluation*> all;
-  for (const Evaluation& seed : model.seeds) all.push_back(&seed);
-  return all;
-}
 
 std::vector<Ahead> ahead_of(const EvaluatedModel& first, const EvaluatedModel& other) {
   const Evaluation& asked = first.seeds.at(0);
@@ -33,7 +28,7 @@ std::vector<Ahead> ahead_of(const EvaluatedModel& first, const EvaluatedModel& o
   return all;
 }
 
-Json to_json(const EvaluatedModel& model) {
+Json to_json(const EvaluatedModel& model, const Groupings& groupings) {
   const Evaluation& e = model.seeds.at(0);
   Json metrics, deviation, seeds;
   for (const auto& [metric, value] : e.metrics) {
@@ -59,6 +54,8 @@ Json to_json(const EvaluatedModel& model) {
     json["deviation_over_seeds"] = deviation;
     json["seeds"] = seeds;
   }
+  for (const std::string& by : groupings.by)
+    json["by"][by] = groups_json(model, groupings.known, by);
   json["seconds"] = seconds;
   json["ranks"] = e.ranks;
   return json;
@@ -79,6 +76,12 @@ std::vector<std::string> shown_metrics(const Evaluation& evaluation) {
 }
 
 }  // namespace
+
+std::vector<const Evaluation*> pointers(const EvaluatedModel& model) {
+  std::vector<const Evaluation*> all;
+  for (const Evaluation& seed : model.seeds) all.push_back(&seed);
+  return all;
+}
 
 OptionSpec json_option() {
   return {"json", OptionKind::text, "", "also write the numbers to this file, as JSON"};
@@ -102,10 +105,11 @@ void check_json_path(const Options& given) {
   }
 }
 
-std::string evaluation_json(const std::vector<EvaluatedModel>& results) {
-  Json json = to_json(results.at(0));
+std::string evaluation_json(const std::vector<EvaluatedModel>& results,
+                            const Groupings& groupings) {
+  Json json = to_json(results.at(0), groupings);
   for (std::size_t i = 1; i < results.size(); ++i) {
-    Json other = to_json(results[i]);
+    Json other = to_json(results[i], groupings);
     for (const Ahead& ahead : ahead_of(results[0], results[i]))
       other[ahead.metric + "_first_is_ahead_by"] = {{"mean", ahead.mean},
                                                     {"standard_error", ahead.standard_error},

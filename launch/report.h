@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "models/options.h"
-#include "trainer/evaluate.h"
+#include "trainer/evaluate_lists.h"
 
 namespace seqrank {
 
@@ -22,9 +22,18 @@ struct EvaluatedModel {
   std::vector<Evaluation> seeds;   // by name
 };
 
+std::vector<const Evaluation*> pointers(const EvaluatedModel& model);
+
+// How questions are grouped, and what is known of them where they are.
+struct Groupings {
+  std::vector<std::string> by = {};  // launch/report_details.h
+  Known known = {};
+};
+
 // The first is the result, in the documented form: means over seeds; where there are several also
-// "deviation_over_seeds" and each of the "seeds". The others go into lists under their parts.
-std::string evaluation_json(const std::vector<EvaluatedModel>& results);
+// "deviation_over_seeds" and each of the "seeds". The others go into lists under their parts. Each
+// has its groups under "by".
+std::string evaluation_json(const std::vector<EvaluatedModel>& results, const Groupings& groupings);
 
 // One table: a line each, with the standard deviation over seeds in brackets, and by how much the
 // first is ahead of each other, user by user (means over seeds), with the standard error of that

@@ -1,6 +1,7 @@
 // How a data set is split and asked, as options of every command that trains or uses a model.
 #include "trainer/evaluate.h"
 
+#include <algorithm>
 #include <cctype>
 
 namespace seqrank {
@@ -38,7 +39,11 @@ std::string metric_title(const std::string& metric) {
   if (metric == "log_loss") return "log-loss";
   if (metric == "log_loss_gain") return "less log-loss";
   std::string title = metric;
-  for (char& c : title) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  const std::string name = metric.substr(0, metric.find('@'));
+  for (const char* abbreviation : {"auc", "f1", "hr", "mrr", "ndcg"})
+    if (name == abbreviation)
+      for (char& c : title) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  std::ranges::replace(title, '_', ' ');
   return title;
 }
 

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""`seqrank evaluate`: what it prints and writes, under each protocol, of several models and seeds.
+
+  evaluate_test.py --list                names of the cases
+  evaluate_test.py PROGRAM CASE          runs one
+"""
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import cases
+from training import SMALL, make_data
+
+USAGE = 2
+
+
+def evaluate(program, *options, ranks=1):
+    launcher = ["mpirun", "-q", "-np", str(ranks)] if ranks > 1 else []
+    done = subprocess.run([*launcher, program, "evaluate", "--data=data.h5", "--json=e.json",
+                           "--threads=1", *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with open("e.json", encoding="utf-8") as text:
+        return done.stdout, json.load(text)
+
+
+def train(program, run, *options):
+    subprocess.run([program, "train", "--data=data.h5", f"--run={run}", "--threads=1", *SMALL,
+                    "--train.steps=10", *options], check=True, capture_output=True)
+
+
+def session_protocol_is_trained_on_and_taken_from_the_run(program):
+    make_data(program)
+    train(program, "run", "--data.protocol=session")
+    told, found = evaluate(program, "--run=run", "--baselines=markov")
+    assert found["protocol"] == found["baselines"][0]["protocol"] == "session"
+    assert (found["sequences"], found["questions"]) == (30, 30 * 19), found
+    assert "30 people, 570 questions" in told, told
+    other = subprocess.run([program, "evaluate", "--data=data.h5", "--run=run", "--threads=1",
+                            "--protocol=p1"], capture_output=True, text=True)
+    assert other.returncode == 0 and "trained under protocol session" in other.stderr, other
+
+
+def ctr_needs_a_model_that_scores_clicks(program):
+    make_data(program)
+    done = subprocess.run([program, "evaluate", "--data=data.h5", "--model.name=popularity",
+                           "--protocol=ctr"], capture_output=True, text=True)
+    assert done.returncode == USAGE and "protocol ctr" in done.stderr, done
+
+
+def two_ranks_give_the_same_numbers(program):
+    make_data(program)
+    options = ["--model.name=markov", "--against=popularity", "--by=popularity,history", "--lists"]
+    _, one = evaluate(program, *options)
+    _, two = evaluate(program, *options, ranks=2)
+    for result in (one, two):
+        for part in (result, result["against"][0]):
+            del part["seconds"], part["ranks"]
+    assert one == two
+    assert {"coverage@10", "gini@10", "novelty@10", "popularity_lift@10"} <= set(one["metrics"])
+    for by in ("popularity", "history"):
+        groups = one["by"][by]
+        assert sum(g["questions"] for g in groups) == one["questions"]
+        mean = sum(g["questions"] * g["metrics"]["ndcg@10"] for g in groups) / one["questions"]
+        assert abs(mean - one["metrics"]["ndcg@10"]) < 1e-9
+
+
+def seeds_are_averaged_before_people_are_paired(program):
+    make_data(program)
+    for run in ("a1", "a2", "b1", "b2"):
+        train(program, run, f"--train.seed={run[1]}", f"--train.learning_rate={0.002 if run < 'b' else 0.02}")
+    alone = {run: evaluate(program, f"--run={run}")[1]["metrics"] for run in
+             ("a1", "a2", "b1", "b2")}
+    told, found = evaluate(program, "--run=a1,a2", "--against=b1,b2", "--baselines=popularity")
+    assert [s["metrics"] for s in found["seeds"]] == [alone["a1"], alone["a2"]]
+    both = found["against"][0]
+    for part, runs in ((found, ("a1", "a2")), (both, ("b1", "b2"))):
+        values = [alone[run]["ndcg@10"] for run in runs]
+        assert abs(part["metrics"]["ndcg@10"] - statistics.mean(values)) < 1e-12
+        assert abs(part["deviation_over_seeds"]["ndcg@10"] - statistics.stdev(values)) < 1e-12
+    ahead = both["ndcg@10_first_is_ahead_by"]
+    difference = found["metrics"]["ndcg@10"] - both["metrics"]["ndcg@10"]
+    assert abs(ahead["mean"] - difference) < 1e-12 and ahead["people"] == 300, ahead
+    assert abs(ahead["standard_errors"] - ahead["mean"] / ahead["standard_error"]) < 1e-9
+    assert "a1,a2" in told and "b1,b2" in told and "popularity" in told, told
+    _, apart = evaluate(program, "--run=a1", "--against=b1,b2")
+    assert [other["model"] for other in apart["against"]] == ["b1", "b2"]
+
+
+if __name__ == "__main__":
+    cases.main({case.__name__: case for case in (
+        session_protocol_is_trained_on_and_taken_from_the_run,
+        ctr_needs_a_model_that_scores_clicks, two_ranks_give_the_same_numbers,
+        seeds_are_averaged_before_people_are_paired)})

@@ -1,0 +1,128 @@
+// Every rank makes the lists of its share of the questions; all lists are then on every rank.
+#include "trainer/evaluate_lists.h"
+
+#include <algorithm>
+
+#include "backend/ops/top_k.h"
+#include "backend/transfer.h"
+
+namespace seqrank {
+namespace {
+
+constexpr std::int64_t kListed = 10;
+constexpr std::int64_t kScoreElements = 4 << 20;  // of one block of scores: 16 MiB
+
+std::vector<std::int64_t> training_events_by_item(const Protocol& protocol) {
+  const Dataset& dataset = protocol.dataset();
+  std::vector<std::int64_t> events_V(dataset.items(), 0);
+  std::vector<std::int32_t> items;
+  for (std::int64_t s = 0; s < dataset.sequences(); ++s) {
+    items.resize(protocol.training_events(s));
+    dataset.read_items(dataset.begin(s), items);
+    for (const std::int32_t item : items) ++events_V[item];
+  }
+  return events_V;
+}
+
+// Of each question, the mean over its history of what events_V says. Histories of a sequence grow.
+std::vector<double> means_over_histories(const Questions& questions,
+                                         std::span<const std::int64_t> events_V) {
+  std::vector<double> mean_Q;
+  std::vector<std::int32_t> items;
+  std::int64_t sequence = -1, done = 0;
+  double sum = 0;
+  for (std::int64_t q = 0; q < questions.count(); ++q) {
+    const Question question = questions.at(q);
+    if (question.sequence != sequence) sequence = question.sequence, done = 0, sum = 0;
+    items.resize(question.history_events - done);
+    questions.dataset().read_items(question.history_begin + done, items);
+    for (const std::int32_t item : items) sum += static_cast<double>(events_V[item]);
+    done = question.history_events;
+    mean_Q.push_back(sum / static_cast<double>(done));
+  }
+  return mean_Q;
+}
+
+std::vector<std::int32_t> categories(const Dataset& dataset, const std::string& name) {
+  if (name.empty()) return {};
+  std::string names;
+  for (const Feature& feature : dataset.features(FeatureOf::item)) {
+    if (feature.values == 0) continue;
+    names += (names.empty() ? "" : ", ") + feature.name;
+    if (feature.name != name) continue;
+    std::vector<std::int32_t> category_V(dataset.items());
+    dataset.read_feature(FeatureOf::item, name, 0, category_V);
+    return category_V;
+  }
+  throw Error(ErrorKind::usage, fmt::format("{}: its items have no categories {}; they have: {}",
+                                            dataset.path(), name, names));
+}
+
+// People whose first event is in the split: of it nothing is asked. Only a cut in time makes them.
+std::int64_t people_without_history(const Questions& questions) {
+  const Protocol& protocol = questions.protocol();
+  if (protocol.kind() != ProtocolKind::temporal) return 0;
+  std::int64_t people = 0;
+  for (std::int64_t s = 0; s < questions.dataset().sequences(); ++s) {
+    if (protocol.training_events(s) > 0 || questions.dataset().length(s) == 0) continue;
+    const bool before_test = protocol.targets(Split::validation, s).end > 0;
+    people += before_test == (questions.split() == Split::validation);
+  }
+  return people;
+}
+
+// The best items for questions [begin, end), to their places.
+void list_block(Context& ctx, Model& model, const Questions& questions,
+                const EvaluateOptions& options, std::int64_t begin, std::int64_t end,
+                std::span<std::int32_t> best_QK) {
+  const EvaluationBatch part = to_device(
+      ctx,
+      evaluation_batch(questions, ctx.host_arena(), begin, end, options.max_length, model.needs()));
+  const std::int64_t rows = end - begin;
+  Tensor score_BV = ctx.empty(DType::f32, {rows, questions.dataset().items()});
+  model.score_next(ctx, part.batch, score_BV);
+  if (options.seen == Seen::masked)
+    mask_items(ctx, score_BV, part.seen_M, part.seen_offset_B1, Tensor());
+  Tensor value_BK = ctx.empty(DType::f32, {rows, kListed});
+  Tensor best_BK = ctx.empty(DType::i32, {rows, kListed});
+  top_k(ctx, value_BK, best_BK, score_BV);
+  const Tensor host_best_BK = to_host(ctx, best_BK);
+  std::ranges::copy(host_best_BK.span<std::int32_t>(), best_QK.begin() + begin * kListed);
+}
+
+}  // namespace
+
+Known known_of(const Questions& questions) {
+  const auto events_V = training_events_by_item(questions.protocol());
+  Known known;
+  for (std::int64_t q = 0; q < questions.count(); ++q) {
+    const Question question = questions.at(q);
+    std::int32_t target = 0;
+    questions.dataset().read_items(question.target(), {&target, 1});
+    known.history_Q.push_back(question.history_events);
+    known.target_events_Q.push_back(events_V[target]);
+  }
+  known.without_history = people_without_history(questions);
+  return known;
+}
+
+Metrics evaluate_lists(Context& ctx, Communicator& comm, Model& model, const Protocol& protocol,
+                       const EvaluateOptions& options, const std::string& category) {
+  const Questions questions(protocol, options.split);
+  const auto category_V = categories(protocol.dataset(), category);
+  Tensor lists(ctx.host_arena(), DType::i32, {questions.count() * kListed}, Tag::workspace);
+  const auto best_QK = lists.span<std::int32_t>();
+  std::ranges::fill(best_QK, 0);
+  const std::int64_t items = std::max<std::int64_t>(1, questions.dataset().items());
+  const std::int64_t block = std::clamp<std::int64_t>(kScoreElements / items, 1, 256);
+  const auto own = Communicator::piece_range(questions.count(), comm.rank(), comm.size());
+  for (std::int64_t begin = own.begin; begin < own.end; begin += block)
+    list_block(ctx, model, questions, options, begin, std::min(own.end, begin + block), best_QK);
+  comm.all_reduce(lists, Reduce::sum);  // each place was written by one rank
+  comm.stream().synchronize();
+  const auto events_V = training_events_by_item(protocol);
+  return list_metrics({best_QK, kListed}, events_V, means_over_histories(questions, events_V),
+                      category_V);
+}
+
+}  // namespace seqrank

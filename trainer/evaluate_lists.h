@@ -1,0 +1,23 @@
+// Evaluation beyond hits: what lists of recommendations are like, and what was known of the people
+// and items that are asked. `evaluate` needs none of it; this is asked for.
+#pragma once
+
+#include "trainer/evaluate.h"
+#include "trainer/list_measures.h"
+
+namespace seqrank {
+
+// By question, under the protocol's training events.
+struct Known {
+  std::vector<std::int64_t> history_Q;        // events before the target
+  std::vector<std::int64_t> target_events_Q;  // training events of its item
+  std::int64_t without_history = 0;           // people who are new in the split, and not asked
+};
+Known known_of(const Questions& questions);
+
+// Collective. Ranks once more, for the ten best items of every question; `category`: the feature of
+// items that diversity is of, "" for none. Throws Error(usage) for one that is not there.
+Metrics evaluate_lists(Context& ctx, Communicator& comm, Model& model, const Protocol& protocol,
+                       const EvaluateOptions& options, const std::string& category);
+
+}  // namespace seqrank
