@@ -17,6 +17,7 @@ Files that the sections look for (others are listed at the end):
   scaling-cores*.json, scaling-hosts*.json   `seqrank bench scaling`
   scaling-model*.json {"model": `seqrank bench model`, and the runs that it read}
   stops*.json         tests/long/stops.py
+  gpu-tests*.json, gpu-bench*.json           docs/gpu_sections.py
   kernels*.json       docs/kernel_resources.py
 A result of plain values instead is shown as a table of these values.
 """
@@ -25,6 +26,7 @@ import json
 import os
 import sys
 
+import gpu_sections
 import ranking_sections
 import scaling_sections
 from result_tables import (cell, load, memory, natural, number, plain_values, provenance, table,
@@ -200,8 +202,7 @@ def kernels(records, _):
                          max(k["shared_bytes"] for k in ks), max(k["stack_bytes"] for k in ks),
                          max(k["spill_store_bytes"] + k["spill_load_bytes"] for k in ks)])
         out += [f"As ptxas of CUDA {r.result['nvcc']} tells it; of a kernel's variants the most. "
-                "Shared memory is what a kernel declares, without what a launch asks for on top. "
-                "Nothing here ran on a GPU.", ""]
+                "Shared memory is what a kernel declares, without what a launch asks for on top.", ""]
         out += table(["kernel", "variants", *(f"registers, sm_{sm}" for sm in architectures),
                       "shared, bytes", "stack, bytes", "spilled, bytes"], rows)
         out += [f"{len(by_name)} kernels, {len(r.result['kernels'])} compiled; with spills: "
@@ -225,6 +226,8 @@ PAGES = {
         ("Two hosts, and communication about as long as compute", ["scaling-hosts*"],
          scaling_sections.hosts),
         ("Modelled against measured", ["scaling-model*", "scaling-points*"], scaling_sections.model),
+        ("Tests on a GPU", ["gpu-tests*"], gpu_sections.tests),
+        ("Speed on a GPU, beside PyTorch's", ["gpu-bench*"], gpu_sections.bench),
         ("CUDA kernels: registers, shared memory, spills", ["kernels*"], kernels),
     ]),
     "reliability.md": ("Reliability", [

@@ -153,7 +153,6 @@ STEP_CASES = [(*sizes, precision) for sizes in STEP_SIZES for precision in ("fp3
 STEPS = (
     ("our operators", 100, our_ops),
     ("the same in PyTorch", 150, their_ops),
-    ("data set", 30, gpu_run.data_set),
     *((f"step {w}, {b}, {p}", 45, our_step(w, b, p)) for w, b, p in STEP_CASES),
     *((f"PyTorch's {w}, {b}, {p}", 60, their_step(w, b, p)) for w, b, p in STEP_CASES),
     ("table", 5, summary),
