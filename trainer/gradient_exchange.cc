@@ -22,29 +22,31 @@ std::int64_t table_rows(const ParameterStore& store) {
 }  // namespace
 
 GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, const Communicators& ranks,
-                                   const ExchangeOptions& options)
+                                   const ExchangeOptions& options, const TableGroups& groups)
     : ctx_(ctx),
       store_(store),
       comm_(ranks.device),
       overlap_(options.overlap),
-      rows_(ctx, ranks, table_rows(store), options.overlap) {
+      rows_(ctx, ranks, table_rows(store), options.overlap, groups) {
   const auto& parameters = store.parameters();
   bucket_of_.resize(parameters.size());
   bool full = true;  // the newest bucket takes no more
   for (auto p = parameters.rbegin(); p != parameters.rend(); ++p) {
-    const bool by_rows = p->access != Access::whole;
+    const bool split = p->split.ranks > 1;
+    const bool by_rows = p->access != Access::whole || split;
     if (full || by_rows || p->frozen() != buckets_.back().frozen)
       buckets_.emplace_back().end = p->offset + p->extent;
     Bucket& bucket = buckets_.back();
     bucket.frozen = p->frozen();
+    bucket.ranks = split ? groups.across() : &ranks.device;
     bucket.begin = p->offset;
     if (p->access != Access::rows) ++bucket.parameters;
     bucket_of_[p->index] = buckets_.size() - 1;
     full = by_rows || 4 * (bucket.end - bucket.begin) >= options.bucket_bytes;
   }
   for (Bucket& bucket : buckets_) {
-    const auto own =
-        Communicator::piece_range(bucket.end - bucket.begin, ranks.rank(), ranks.size());
+    const auto own = Communicator::piece_range(bucket.end - bucket.begin, bucket.ranks->rank(),
+                                               bucket.ranks->size());
     bucket.own = {bucket.begin + own.begin, bucket.begin + own.end};
     bucket.gradient = store.gradients().flat_range(bucket.begin, bucket.end);
     bucket.value = store.values().flat_range(bucket.begin, bucket.end);
@@ -89,7 +91,7 @@ void GradientExchange::send_ready() {
   for (; sent_ < buckets_.size() && buckets_[sent_].pending == 0; ++sent_) {
     if (buckets_[sent_].parameters == 0 || buckets_[sent_].frozen) continue;
     comm_.stream().wait(ctx_.compute().record());
-    comm_.reduce_scatter(buckets_[sent_].gradient, Reduce::sum);
+    buckets_[sent_].ranks->reduce_scatter(buckets_[sent_].gradient, Reduce::sum);
     if (overlap_ == Overlap::no) ctx_.compute().wait(comm_.stream().record());
   }
 }
@@ -113,7 +115,7 @@ void GradientExchange::gather_dense() {
 void GradientExchange::gather(Bucket& bucket) {
   if (bucket.frozen && bucket.whole) return;
   comm_.stream().wait(ctx_.compute().record());
-  comm_.all_gather(bucket.value);
+  bucket.ranks->all_gather(bucket.value);
   bucket.gathered = comm_.stream().record();
   bucket.whole = true;
   if (overlap_ == Overlap::no) ctx_.compute().wait(bucket.gathered);

@@ -3,7 +3,8 @@
 // still runs, as soon as its gradients are complete, always from the last to the first, so that all
 // ranks make the same calls in the same order. Every rank owns one piece of every bucket. Updated
 // values come back (all-gather) while the next forward runs, from the first to the last. What is
-// looked up goes by rows, apart.
+// looked up goes by rows, apart. Of a table that is split, the ranks that hold the same rows sum
+// and gather among themselves.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,7 @@ class GradientExchange {
  public:
   struct Bucket {
     std::int64_t begin = 0, end = 0;  // of the flat block
+    Communicator* ranks = nullptr;    // that hold the same: all, or those of a split table's rows
     Communicator::Range own{};        // this rank's piece, in the flat block
     int parameters = 0;               // that lie in it and have a dense gradient
     bool frozen = false;              // all that lie in it are
@@ -35,10 +37,11 @@ class GradientExchange {
 
   // `store` must be allocated, in as many pieces as ranks, and outlive this. A bucket is
   // filled from its last parameter to its first, so that small ones join the large one declared
-  // before them. What is read by rows is a bucket of its own. Parameters that are frozen by now
-  // share none with others: they send no gradients, and their values travel once at most.
+  // before them. What is read by rows or split over `groups` is a bucket of its own. Parameters
+  // that are frozen by now share none with others: they send no gradients, and their values travel
+  // once at most.
   GradientExchange(Context& ctx, ParameterStore& store, const Communicators& ranks,
-                   const ExchangeOptions& options);
+                   const ExchangeOptions& options, const TableGroups& groups = {});
   ~GradientExchange() { store_.set_before_read({}); }
   GradientExchange(const GradientExchange&) = delete;
   GradientExchange& operator=(const GradientExchange&) = delete;

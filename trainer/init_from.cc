@@ -145,15 +145,14 @@ void take_rows(Context& ctx, CheckpointStore& checkpoints, std::int64_t step, Pa
   const std::span<const float> there = piece[0].data.span<float>();
   const std::vector<float> others = mean ? mean_row(there, match, d) : std::vector<float>();
   Tensor here = to_host(ctx, p.local_value());
-  float* row = here.data<float>();
-  for (const std::int32_t from : match.there_of) {
-    if (from >= 0) std::ranges::copy(there.subspan(from * d, d), row);
-    if (from < 0) std::ranges::copy(others, row);
-    row += d;
-  }
   const auto items = static_cast<std::int64_t>(match.there_of.size());
-  const std::int64_t more = std::min(rows - match.there, p.shape[0] - items);
-  std::ranges::copy(there.subspan(match.there * d, more * d), row);
+  for (std::int64_t i = 0; i < here.dim(0); ++i) {
+    const std::int64_t id = p.split.row_of_table(i);
+    const std::int64_t from = id < items ? match.there_of[id] : match.there + id - items;
+    float* const row = here.data<float>() + i * d;
+    if (from < 0) std::ranges::copy(others, row);
+    if (from >= 0 && from < rows) std::ranges::copy(there.subspan(from * d, d), row);
+  }
   if (ctx.device() == Device::cpu) return;
   Tensor value = p.local_value();
   copy_to_device(ctx, value, here);

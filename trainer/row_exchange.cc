@@ -1,8 +1,10 @@
-// Routes by owner: since ids rise and owners hold neighbouring rows, what goes to one owner lies
-// together, and what comes back lies as it was asked for.
+// Routes by owner. Where owners hold neighbouring rows, ids that rise are sorted by owner: what
+// goes to one lies together, and what comes back lies as it was asked for. Rows that are dealt
+// round to ranks are brought into that order, and back.
 #include "trainer/row_exchange.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "backend/ops/embedding.h"
@@ -16,6 +18,14 @@ std::vector<std::int64_t> times(std::vector<std::int64_t> counts, std::int64_t f
   return counts;
 }
 
+// Row n is row place_N[n] of x; x itself where there are no places.
+Tensor reordered(Context& ctx, const Tensor& x_ND, const Tensor& place_N) {
+  if (!place_N) return x_ND;
+  Tensor y_ND = ctx.empty(DType::f32, x_ND.shape());
+  gather_rows(ctx, y_ND, x_ND, place_N);
+  return y_ND;
+}
+
 bool same_memory(const Tensor& a, const Tensor& b) {
   return a.raw() == b.raw();
 }
@@ -23,15 +33,15 @@ bool same_memory(const Tensor& a, const Tensor& b) {
 }  // namespace
 
 RowExchange::RowExchange(Context& ctx, const Communicators& ranks, std::int64_t rows,
-                         Overlap overlap)
+                         Overlap overlap, const TableGroups& groups)
     : ctx_(ctx),
       ranks_(ranks),
-      rows_(rows),
-      rows_a_rank_((rows + ranks.size() - 1) / ranks.size()),
+      groups_(groups),
+      owners_(groups, rows, ranks.rank(), ranks.size()),
       overlap_(overlap) {}
 
 void RowExchange::begin(const Tensor& id_U, const Tensor& next_id_U) {
-  if (!id_U || rows_ == 0) {
+  if (!id_U || owners_.rows() == 0) {
     now_ = next_ = {};
     return;
   }
@@ -43,25 +53,44 @@ void RowExchange::begin(const Tensor& id_U, const Tensor& next_id_U) {
   Tensor pinned_R(ctx_.host_arena(), DType::i32, came_R.shape(), Tag::batch);
   std::ranges::copy(came_R.span<std::int32_t>(), pinned_R.data<std::int32_t>());
   now_.own_id_R = to_device(ctx_, pinned_R);
+  if (!now_.place_U) return;
+  now_.place_U = to_device(ctx_, now_.place_U);
+  now_.order_U = to_device(ctx_, now_.order_U);
 }
 
 void RowExchange::tell_next() {
   if (next_.id_U && !next_.served) next_ = tell(next_.id_U);
 }
 
+// By owner, those of one in rising order.
+void RowExchange::sort_by_owner(Route& route, std::span<const RowOwners::Seat> seats) {
+  std::vector<std::int64_t> next(ranks_.size(), 0);
+  std::exclusive_scan(route.asked.begin(), route.asked.end(), next.begin(), std::int64_t{0});
+  route.place_U = Tensor(ctx_.host_arena(), DType::i32, route.id_U.shape(), Tag::batch);
+  route.order_U = Tensor(ctx_.host_arena(), DType::i32, route.id_U.shape(), Tag::batch);
+  for (std::size_t u = 0; u < seats.size(); ++u) {
+    const std::int64_t place = next[seats[u].owner]++;
+    route.place_U.data<std::int32_t>()[u] = static_cast<std::int32_t>(place);
+    route.order_U.data<std::int32_t>()[place] = static_cast<std::int32_t>(u);
+  }
+}
+
 RowExchange::Route RowExchange::tell(const Tensor& id_U) {
   Route route;
   route.id_U = id_U;
   route.asked.resize(ranks_.size());
-  const auto ids = id_U.span<std::int32_t>();
-  // Counted from their owner's first row.
-  Tensor wanted_id_U(ctx_.host_arena(), DType::i32, id_U.shape(), Tag::batch);
-  for (std::size_t u = 0; u < ids.size(); ++u) {
-    const std::int64_t owner = ids[u] / rows_a_rank_;
-    ++route.asked[owner];
-    wanted_id_U.data<std::int32_t>()[u] = static_cast<std::int32_t>(ids[u] - owner * rows_a_rank_);
+  std::vector<RowOwners::Seat> seats;
+  for (const std::int32_t id : id_U.span<std::int32_t>()) {
+    seats.push_back(owners_.seat_of(id));
+    ++route.asked[seats.back().owner];
   }
-  route.served = ranks_.host.all_to_all_counted(wanted_id_U, route.asked);
+  if (groups_.size() > 1) sort_by_owner(route, seats);
+  Tensor wanted_U(ctx_.host_arena(), DType::i32, id_U.shape(), Tag::batch);
+  for (std::size_t u = 0; u < seats.size(); ++u) {
+    const auto place = route.place_U ? route.place_U.data<std::int32_t>()[u] : u;
+    wanted_U.data<std::int32_t>()[place] = static_cast<std::int32_t>(seats[u].row);
+  }
+  route.served = ranks_.host.all_to_all_counted(wanted_U, route.asked);
   route.told = ranks_.host.stream().record();
   if (overlap_ == Overlap::no) ctx_.compute().wait(route.told);
   return route;
@@ -78,8 +107,9 @@ FetchedRows RowExchange::fetch(Parameter& table_VD, const Tensor& id_U) {
   device.stream().wait(ctx_.compute().record());
   device.all_to_all_v(row_UD, times(now_.asked, d), row_RD, times(now_.served->counts, d));
   ctx_.compute().wait(device.stream().record());
-  return {row_UD, [this, &table_VD, route = now_](const Tensor& drow_UD) {
-            give_back(table_VD, route, drow_UD);
+  return {reordered(ctx_, row_UD, now_.place_U),
+          [this, &table_VD, route = now_](const Tensor& drow_UD) {
+            give_back(table_VD, route, reordered(ctx_, drow_UD, route.order_U));
           }};
 }
 
@@ -107,13 +137,13 @@ void RowExchange::add_given_back() {
   arrivals_.clear();
 }
 
-Tensor RowExchange::own_rows(const Tensor& whole_VD, const Parameter& table_VD) const {
-  SR_ASSERT(table_VD.access != Access::whole && table_VD.shape[0] == rows_ &&
-                table_VD.extent == rows_a_rank_ * ranks_.size() * table_VD.shape[1],
-            "{}: its {} elements are not {} rows laid out over {} ranks", table_VD.name,
-            table_VD.extent, rows_, ranks_.size());
-  return whole_VD.rows(std::min(ranks_.rank() * rows_a_rank_, rows_),
-                       std::min((ranks_.rank() + 1) * rows_a_rank_, rows_));
+Tensor RowExchange::own_rows(const Tensor& here_KD, const Parameter& table_VD) const {
+  SR_ASSERT(table_VD.shape[0] == owners_.rows() && table_VD.split.ranks == groups_.size() &&
+                table_VD.extent * groups_.size() ==
+                    owners_.rows_a_rank() * ranks_.size() * table_VD.shape[1],
+            "{}: its {} elements are not {} rows laid out over {} ranks in groups of {}",
+            table_VD.name, table_VD.extent, owners_.rows(), ranks_.size(), groups_.size());
+  return here_KD.rows(owners_.own().begin, owners_.own().end);
 }
 
 }  // namespace seqrank

@@ -1,15 +1,19 @@
 // Rows of tables between the ranks that look them up and the ranks that own them: values in
-// forward, gradients in backward, each row once a rank. Every rank owns an equal piece of a table's
-// rows (ParameterStore::allocate in as many pieces as ranks). Which rows a step reads is told
-// a step ahead, between hosts, so that nobody has to ask a device. Knows no buckets.
+// forward, gradients in backward, each row once a rank. Every row has one owner among all ranks,
+// which holds its newest values: of a table that is whole on every rank (or group of ranks, over
+// which its rows are dealt) each owns an equal piece of the rows that lie there
+// (ParameterStore::allocate in as many pieces as ranks). Which rows a step reads is told a step
+// ahead, between hosts, so that nobody has to ask a device. Knows no buckets.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "collective/communicator.h"
 #include "models/nn/tape.h"
+#include "trainer/table_groups.h"
 
 namespace seqrank {
 
@@ -19,8 +23,9 @@ enum class Overlap { yes, no };
 
 class RowExchange {
  public:
-  // rows: of every table that is looked up; all have the same.
-  RowExchange(Context& ctx, const Communicators& ranks, std::int64_t rows, Overlap overlap);
+  // rows: of every table that is looked up; all have the same, and are split over `groups`.
+  RowExchange(Context& ctx, const Communicators& ranks, std::int64_t rows, Overlap overlap,
+              const TableGroups& groups = {});
   RowExchange(const RowExchange&) = delete;
   RowExchange& operator=(const RowExchange&) = delete;
 
@@ -47,6 +52,9 @@ class RowExchange {
   struct Route {
     Tensor id_U;
     std::vector<std::int64_t> asked;  // rows this rank looks up, by owner
+    // Of each id its place among those asked for, which lie by owner, and the way back; absent
+    // where both orders are the same.
+    Tensor place_U, order_U;
     // Ids of rows of its own that it serves, by rank, counted from its first row; there at `told`.
     std::shared_ptr<const Communicator::Counted> served;
     Event told;
@@ -61,14 +69,15 @@ class RowExchange {
   };
 
   Route tell(const Tensor& id_U);
+  void sort_by_owner(Route& route, std::span<const RowOwners::Seat> seats);
   void give_back(const Parameter& table_VD, const Route& route, const Tensor& drow_UD);
-  // Of the table's values or gradients, the rows that this rank owns.
-  Tensor own_rows(const Tensor& whole_VD, const Parameter& table_VD) const;
+  // Of the table's values or gradients, as they lie here, the rows that this rank owns.
+  Tensor own_rows(const Tensor& here_KD, const Parameter& table_VD) const;
 
   Context& ctx_;
   Communicators ranks_;
-  std::int64_t rows_;  // of a table
-  std::int64_t rows_a_rank_;
+  TableGroups groups_;
+  RowOwners owners_;  // of the rows of a table
   Overlap overlap_;
   Route now_, next_;  // of this step and of the one after
   std::vector<Arrival> arrivals_;

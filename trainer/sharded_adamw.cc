@@ -37,8 +37,10 @@ ShardedAdamW::ShardedAdamW(Context& ctx, ParameterStore& store, const GradientEx
     for (const Parameter& p : store.parameters()) {
       // Rows that nobody reads, up to the extent, are zeros without gradients, and stay so.
       const std::int64_t begin = std::max(own.begin, p.offset);
-      const std::int64_t end = std::min(own.end, p.offset + p.shape.numel());
-      if (begin >= end) continue;
+      const std::int64_t end =
+          std::max(begin, std::min(own.end, p.offset + p.shape_here().numel()));
+      const bool lies_here = begin < std::min(own.end, p.offset + p.extent);
+      if (!lies_here || (begin == end && p.split.ranks == 1)) continue;
       Segment segment{
           &p, begin - p.offset, end - p.offset, store.values().flat_range(begin, end), {}, {}};
       if (!bucket.frozen) {
@@ -84,12 +86,28 @@ void ShardedAdamW::update(Context& ctx, const Tensor& scale_1, float rate, std::
 std::vector<TensorPiece> ShardedAdamW::pieces() {
   std::vector<TensorPiece> pieces;
   for (Segment& s : segments_) {
+    if (s.parameter->split.ranks > 1) continue;
     const std::vector<std::string> names = saved_tensors(*s.parameter);
     const Tensor tensors[] = {s.value, s.m, s.v};
     for (std::size_t i = 0; i < names.size(); ++i)
       pieces.push_back({names[i], s.begin, s.end, s.parameter->shape.numel(), tensors[i]});
   }
   return pieces;
+}
+
+// On every rank, with rows of its own or without.
+std::vector<DealtRows> ShardedAdamW::dealt_rows() {
+  std::vector<DealtRows> all;
+  for (Segment& s : segments_) {
+    if (s.parameter->split.ranks == 1) continue;
+    const std::vector<std::string> names = saved_tensors(*s.parameter);
+    const Tensor tensors[] = {s.value, s.m, s.v};
+    const std::int64_t width = s.parameter->shape[1];
+    for (std::size_t i = 0; i < names.size(); ++i)
+      all.push_back({names[i], s.parameter->shape[0],
+                     tensors[i].reshape({(s.end - s.begin) / width, width})});
+  }
+  return all;
 }
 
 }  // namespace seqrank

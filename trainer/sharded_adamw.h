@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "backend/ops/optimiser.h"
+#include "trainer/dealt_rows.h"
 #include "trainer/gradient_exchange.h"
 #include "trainer/training_state.h"
 
@@ -24,8 +25,10 @@ class ShardedAdamW {
   // this one; the training step counts those that scale_1 = 0 left out, too.
   void update(Context& ctx, const Tensor& scale_1, float rate, std::int64_t updates);
 
-  // Weights and both moments of this rank, as saved_tensors() names them; views, not copies.
+  // Weights and both moments of this rank, as saved_tensors() names them; views, not copies. Those
+  // of split tables apart.
   std::vector<TensorPiece> pieces();
+  std::vector<DealtRows> dealt_rows();
 
  private:
   // This rank's of a bucket.
@@ -36,7 +39,7 @@ class ShardedAdamW {
   // The part of one parameter that lies in a piece; views.
   struct Segment {
     const Parameter* parameter;
-    std::int64_t begin, end;  // of the flattened parameter
+    std::int64_t begin, end;  // of the flattened parameter, or of what is here of a split one
     Tensor value, m, v;       // frozen: without moments
   };
   Piece make_piece(Context& ctx, ParameterStore& store, Communicator::Range own, float decay);

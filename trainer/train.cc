@@ -71,6 +71,10 @@ TrainResult TrainingRun::run() {
            dataset_.path(), protocol_name(parts_.protocol.kind()));
   if (options_.integer("train.evaluate_every") > 0)
     check_can_answer(*parts_.model, parts_.protocol.kind());
+  SR_CHECK(options_.integer("train.evaluate_every") == 0 || parts_.groups.size() == 1,
+           ErrorKind::usage,
+           "--table.split: a split table cannot be evaluated while it is trained; give "
+           "--train.evaluate_every=0 and evaluate the run afterwards");
   if (comm_.rank() == 0) folder_.create();
   comm_.barrier();
   if (!parts_.precision_note.empty()) tell(parts_.precision_note);
@@ -261,7 +265,10 @@ void TrainingRun::save() {
   }
   auto pieces = parts_.optimiser->pieces();
   pieces.insert(pieces.end(), parts_.carried.begin(), parts_.carried.end());
-  checkpoints_.begin_save(state_, to_host(ctx_, pieces));
+  pieces = to_host(ctx_, pieces);
+  for (const DealtRows& own : parts_.optimiser->dealt_rows())
+    pieces.push_back(range_of(ctx_, comm_, parts_.groups, own));
+  checkpoints_.begin_save(state_, pieces);
   saved_step_ = state_.step;
 }
 

@@ -23,6 +23,8 @@ bool free_to_change(const std::string& key) {
                                       "train.patience",
                                       "train.on_save_failure",
                                       "train.fault",
+                                      "table.split",
+                                      "table.group",
                                       "train.bucket_bytes",
                                       "train.overlap"};
   for (const char* free : kFree)
@@ -52,6 +54,11 @@ void TrainingRun::resume() {
              "{}: its checkpoint is of another run; give another --run, or the same options: {}",
              options_.text("run"), difference_text(differences));
     load_pieces(ctx_, checkpoints_, saved->step, parts_.optimiser->pieces());
+    for (DealtRows& own : parts_.optimiser->dealt_rows()) {
+      TensorPiece range = empty_range(ctx_, comm_, own);
+      checkpoints_.load(saved->step, std::span(&range, 1));
+      deal_out(ctx_, comm_, parts_.groups, range, own);
+    }
     if (!parts_.carried.empty()) load_pieces(ctx_, checkpoints_, saved->step, parts_.carried);
     parts_.exchange->values_restored();
     if (parts_.step->scales_loss())

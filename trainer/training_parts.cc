@@ -49,6 +49,30 @@ std::optional<LossScale> loss_scale_of(const Options& options) {
   return result;
 }
 
+// Tables of more are split where nothing else is said. A guess until it is measured where reading
+// rows of others, and scores that a group makes together, cost less than all rows on every rank.
+constexpr std::int64_t kReplicatedBytes = 256 << 20;
+
+TableGroups table_groups(const Options& options, const Communicators& ranks,
+                         const ParameterStore& parameters) {
+  std::int64_t elements = 0;
+  bool softmax = false;
+  for (const Parameter& p : parameters.parameters()) {
+    if (!p.may_split) continue;
+    elements += p.shape.numel();
+    softmax = softmax || p.access != Access::rows;
+  }
+  const std::string& how = options.text("table.split");
+  SR_CHECK(how != "yes" || elements > 0, ErrorKind::usage,
+           "--table.split=yes: --model.name={} has no table of items that can be split",
+           options.text("model.name"));
+  SR_CHECK(how != "yes" || !softmax, ErrorKind::usage,
+           "--table.split=yes: the exact softmax needs whole tables; take another --loss.kind");
+  if (how == "no" || softmax || elements == 0) return {};
+  if (how == "auto" && elements * std::int64_t{sizeof(float)} <= kReplicatedBytes) return {};
+  return TableGroups(ranks, options.text("table.group"));
+}
+
 // As a checkpoint names them; views.
 std::vector<TensorPiece> carried_pieces(Context& ctx, TrainedModel& model, const SlotRange& slots) {
   std::vector<TensorPiece> pieces;
@@ -78,14 +102,16 @@ TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dat
 
   const auto seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   apply_parameter_rules(options, parameters);
-  parameters.allocate(ctx, seed, ranks.size());
+  groups = table_groups(options, ranks, parameters);
+  parameters.allocate(ctx, seed, ranks.size(), groups.split());
   if (model->needs().slot_events > 0)
     carried = carried_pieces(
         ctx, *trained, slot_range(options.integer("train.batch"), ranks.rank(), ranks.size()));
   exchange = std::make_unique<GradientExchange>(
       ctx, parameters, ranks,
       ExchangeOptions{options.integer("train.bucket_bytes"),
-                      options.flag("train.overlap") ? Overlap::yes : Overlap::no});
+                      options.flag("train.overlap") ? Overlap::yes : Overlap::no},
+      groups);
   AdamW adamw;
   adamw.beta1 = static_cast<float>(options.real("train.beta1"));
   adamw.beta2 = static_cast<float>(options.real("train.beta2"));

@@ -18,6 +18,7 @@ struct TrainingParts {
                 const Options& options);
 
   std::string precision_note;  // one line where ctx multiplies in another precision; else ""
+  TableGroups groups;  // over which tables of items are split; each rank alone: they are not
   ParameterStore parameters;
   std::unique_ptr<Model> model;
   TrainedModel* trained;  // the same model

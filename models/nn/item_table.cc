@@ -42,7 +42,7 @@ ItemTable::ItemTable(const Options& options, std::int64_t items, std::int64_t wi
     input_ =
         &store.declare("items", input_shape_, initial_items(options), Decay::yes, Access::rows);
   if (tied) output_ = input_;
-  if (input_) input_->by_item = true;
+  if (input_) input_->by_item = input_->may_split = true;
 }
 
 void ItemTable::declare_output(const Options& options, ParameterStore& store) {
@@ -57,7 +57,7 @@ void ItemTable::declare_output(const Options& options, ParameterStore& store) {
         "items_out", choice_.sampled ? input_shape_ : Shape{items_, input_shape_[1]},
         initial_items(options), Decay::yes, choice_.sampled ? Access::rows : Access::whole);
   }
-  output_->by_item = true;
+  output_->by_item = output_->may_split = true;
 }
 
 BatchNeeds ItemTable::needs(BatchNeeds others) const {

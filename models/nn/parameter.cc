@@ -28,17 +28,21 @@ std::uint32_t name_hash(const std::string& name) {
   return hash;
 }
 
+// Of the elements that are here, each by its place in the whole parameter.
 void initialise(const Parameter& parameter, std::uint64_t seed, std::span<float> out) {
   const Initialiser& init = parameter.initialiser;
   const std::uint32_t hash = name_hash(parameter.name);
+  const RowSplit& split = parameter.split;
+  const std::int64_t width = split.ranks > 1 ? parameter.shape[1] : 1;
   for (std::size_t i = 0; i < out.size(); ++i) {
-    const auto element = static_cast<std::int64_t>(i);
+    const auto here = static_cast<std::int64_t>(i);
+    const std::int64_t element = split.row_of_table(here / width) * width + here % width;
     const bool within = init.begin <= element && (init.end < 0 || element < init.end);
     float value = init.kind == Initialiser::Kind::constant && within ? init.amount : 0.0f;
     if (init.kind == Initialiser::Kind::uniform || init.kind == Initialiser::Kind::normal) {
-      const Philox4 bits =
-          philox(seed, Purpose::initialise,
-                 {static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32), hash, 0});
+      const Philox4 bits = philox(seed, Purpose::initialise,
+                                  {static_cast<std::uint32_t>(element),
+                                   static_cast<std::uint32_t>(element >> 32), hash, 0});
       if (init.kind == Initialiser::Kind::uniform) {
         value = init.amount * (2 * uniform_float(bits[0]) - 1);
       } else {  // Box-Muller
@@ -76,14 +80,18 @@ Parameter& ParameterStore::declare(const std::string& name, Shape shape, Initial
   return parameters_.back();
 }
 
-void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces) {
+void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowSplit split) {
+  SR_ASSERT(pieces % split.ranks == 0, "{} pieces of tables split over {}", pieces, split.ranks);
   const std::int64_t whole_unit = std::lcm(kAlignment, kVector * pieces);
   std::int64_t elements = 0;
   for (Parameter& parameter : parameters_) {
+    if (parameter.may_split) parameter.split = split;
+    const int ranks = parameter.split.ranks;
     parameter.offset = round_up(elements, kAlignment);
-    parameter.extent = parameter.access == Access::whole
+    parameter.extent = parameter.access == Access::whole && ranks == 1
                            ? round_up(parameter.shape.numel(), whole_unit)
-                           : round_up(parameter.shape[0], pieces) * parameter.shape[1];
+                           : round_up(round_up(parameter.shape[0], ranks) / ranks, pieces / ranks) *
+                                 parameter.shape[1];
     elements = parameter.offset + parameter.extent;
   }
   values_P = ctx.empty(DType::f32, {elements}, Tag::parameter);
@@ -91,10 +99,11 @@ void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces) {
   fill(ctx, values_P, 0);
   fill(ctx, gradients_P, 0);
   for (Parameter& parameter : parameters_) {
-    const std::int64_t end = parameter.offset + parameter.shape.numel();
-    parameter.value_ = values_P.flat_range(parameter.offset, end).reshape(parameter.shape);
-    parameter.gradient = gradients_P.flat_range(parameter.offset, end).reshape(parameter.shape);
-    Tensor host(ctx.host_arena(), DType::f32, parameter.shape, Tag::workspace);
+    const Shape shape = parameter.shape_here();
+    const std::int64_t end = parameter.offset + shape.numel();
+    parameter.value_ = values_P.flat_range(parameter.offset, end).reshape(shape);
+    parameter.gradient = gradients_P.flat_range(parameter.offset, end).reshape(shape);
+    Tensor host(ctx.host_arena(), DType::f32, shape, Tag::workspace);
     initialise(parameter, seed, host.span<float>());
     copy_to_device(ctx, parameter.value_, host);
   }

@@ -29,6 +29,14 @@ enum class Access {
   rows_and_whole,  // both, as a tied item table
 };
 
+// A table whose rows are dealt out to `ranks`: row i is the one numbered i / ranks here, at the
+// rank of place i % ranks. Of one rank: the whole table.
+struct RowSplit {
+  int place = 0, ranks = 1;
+  std::int64_t rows_here(std::int64_t rows) const { return (rows - place + ranks - 1) / ranks; }
+  std::int64_t row_of_table(std::int64_t row_here) const { return row_here * ranks + place; }
+};
+
 class ParameterStore;
 
 struct Parameter {
@@ -40,16 +48,22 @@ struct Parameter {
   float rate = 1;  // multiplies the learning rate; 0: frozen, its values stay as they are
   // Row i belongs to item i, and goes by its key to other data; others may follow the items' rows.
   bool by_item = false;
+  bool may_split = false;   // its rows may be dealt out to ranks: who reads it knows how
+  RowSplit split;           // from allocate() on
   int index = 0;            // in order of declaration
   std::int64_t offset = 0;  // of its first element in the flat block
   std::int64_t extent = 0;  // elements of the flat block that it takes; see allocate()
-  Tensor gradient;          // f32, a view of the flat block
+  Tensor gradient;          // f32, a view of the flat block: of all rows, or of those here
 
   // Likewise; what the compute stream does next with it sees the newest values.
   Tensor value() const;
   // What is here now, newest or not.
   const Tensor& local_value() const { return value_; }
   bool frozen() const { return rate == 0; }
+  // Of what is here: fewer rows where it is split.
+  Shape shape_here() const {
+    return split.ranks == 1 ? shape : Shape{split.rows_here(shape[0]), shape[1]};
+  }
 
  private:
   friend class ParameterStore;
@@ -71,8 +85,9 @@ class ParameterStore {
   // element) alone. Gradients are zero. Every parameter begins at a multiple of 256 bytes, and is
   // given elements that nobody reads, zeros, so that `pieces` equal pieces of it are whole rows of
   // what is read by rows, and multiples of 16 bytes of what is not. Neighbours that are not read by
-  // rows lie without a gap.
-  void allocate(Context& ctx, std::uint64_t seed, int pieces = 1);
+  // rows lie without a gap. Of what may be split, the rows of `split` alone take room, cut into
+  // pieces / split.ranks pieces; it is as large on every rank.
+  void allocate(Context& ctx, std::uint64_t seed, int pieces = 1, RowSplit split = {});
 
   // Called before each read of a parameter through value(): whoever brings values from elsewhere
   // makes the compute stream wait for them there. None: nothing is on its way.
@@ -82,7 +97,7 @@ class ParameterStore {
 
   std::deque<Parameter>& parameters() { return parameters_; }
   const std::deque<Parameter>& parameters() const { return parameters_; }
-  std::int64_t numel() const { return numel_; }  // of all parameters
+  std::int64_t numel() const { return numel_; }  // of all parameters, wherever their rows are
   Tensor& values() { return values_P; }
   Tensor& gradients() { return gradients_P; }
 

@@ -32,18 +32,27 @@ Tensor tensor_of(Context& ctx, const std::vector<std::int32_t>& values) {
 
 // One rank's part of a world: a table of which only its own rows are to be trusted.
 struct Rank {
-  Rank(Communicator& communicator, std::int64_t rows)
+  // group: ranks that the table is split over.
+  Rank(Communicator& communicator, std::int64_t rows, int group = 1)
       : comm(communicator),
-        own(rows_of(communicator.rank(), communicator.size(), rows)),
+        groups(communicator, std::to_string(group)),
+        owners(groups, rows, communicator.rank(), communicator.size()),
         table(store.declare("table", {rows, kWidth}, {Initialiser::Kind::uniform, 1}, Decay::yes,
                             Access::rows)),
-        exchange(ctx, communicator, rows, Overlap::yes) {
-    store.allocate(ctx, 1, comm.size());
-    for (float v : table.value().span<float>()) truth.push_back(v);
-    for (std::int64_t i = 0; i < rows * kWidth; ++i)
-      if (i < own.begin * kWidth || i >= own.end * kWidth)
-        table.value().data<float>()[i] = std::numeric_limits<float>::quiet_NaN();
+        exchange(ctx, communicator, rows, Overlap::yes, groups) {
+    table.may_split = true;
+    store.allocate(ctx, 1, comm.size(), groups.split());
+    for (std::int64_t i = 0; i < rows * kWidth; ++i) truth.push_back(static_cast<double>(i));
+    for (std::int64_t row = 0; row < table.value().dim(0); ++row)
+      for (std::int64_t d = 0; d < kWidth; ++d) {
+        const std::int64_t id = groups.split().row_of_table(row);
+        table.value().data<float>()[row * kWidth + d] =
+            owned(id) ? static_cast<float>(id * kWidth + d)
+                      : std::numeric_limits<float>::quiet_NaN();
+      }
   }
+
+  bool owned(std::int64_t id) const { return owners.seat_of(id).owner == comm.rank(); }
 
   // As the exchange of gradients does it at the end of backward.
   void finish() {
@@ -51,13 +60,9 @@ struct Rank {
     exchange.add_given_back();
   }
 
-  static Communicator::Range rows_of(int rank, int ranks, std::int64_t rows) {
-    const std::int64_t each = (rows + ranks - 1) / ranks;
-    return {std::min(rank * each, rows), std::min((rank + 1) * each, rows)};
-  }
-
   Communicator& comm;
-  Communicator::Range own;
+  TableGroups groups;
+  RowOwners owners;
   Context ctx{Device::cpu, 1};
   ParameterStore store;
   Parameter& table;
@@ -65,17 +70,22 @@ struct Rank {
   RowExchange exchange;
 };
 
-class RowExchangeOn : public testing::TestWithParam<std::pair<int, std::int64_t>> {};
+struct World {
+  int ranks;
+  std::int64_t rows;
+  int group = 1;
+};
+class RowExchangeOn : public testing::TestWithParam<World> {};
 
 // Three steps of two look-ups each; in the last, nobody knows what comes.
 TEST_P(RowExchangeOn, ValuesAreTheOwnersAndGradientsAddUpThere) {
-  const auto [ranks, rows] = GetParam();
-  with_ranks(ranks, [&, rows = rows](Communicator& comm) {
-    Rank rank(comm, rows);
+  const auto [ranks, rows, group] = GetParam();
+  with_ranks(ranks, [&, rows = rows, group = group](Communicator& comm) {
+    Rank rank(comm, rows, group);
     const auto amount = [&](int of, std::int64_t look_up, std::int64_t row) {
       return static_cast<double>((of + 1) * 100 + look_up * 10 + row % 7);
     };
-    std::vector<double> expected(rows * kWidth, 0.0);
+    std::vector<double> expected(rank.table.gradient.numel(), 0.0);
     std::vector<Tensor> id_U;
     for (std::int64_t step : {0, 1, 2})
       id_U.push_back(tensor_of(rank.ctx, ids_of(comm.rank(), comm.size(), rows, step)));
@@ -93,9 +103,10 @@ TEST_P(RowExchangeOn, ValuesAreTheOwnersAndGradientsAddUpThere) {
           EXPECT_EQ(row_UD[i], rank.truth[ids[i / kWidth] * kWidth + i % kWidth]);
         for (int of = 0; of < comm.size(); ++of)
           for (std::int32_t id : ids_of(of, comm.size(), rows, step))
-            if (rank.own.begin <= id && id < rank.own.end)
+            if (rank.owned(id))
               for (std::int64_t d = 0; d < kWidth; ++d)
-                expected[id * kWidth + d] += amount(of, look_up, id) + static_cast<double>(d);
+                expected[id / group * kWidth + d] +=
+                    amount(of, look_up, id) + static_cast<double>(d);
       }
       for (std::int64_t look_up : {1, 0}) {  // as backward does
         Tensor drow_UD =
@@ -116,9 +127,10 @@ TEST_P(RowExchangeOn, ValuesAreTheOwnersAndGradientsAddUpThere) {
 }
 
 INSTANTIATE_TEST_SUITE_P(RanksAndRows, RowExchangeOn,
-                         testing::Values(std::pair(1, 5), std::pair(2, 4), std::pair(2, 7),
-                                         std::pair(3, 11), std::pair(4, 101), std::pair(4, 2),
-                                         std::pair(4, 1), std::pair(4, 5)));
+                         testing::Values(World{1, 5}, World{2, 4}, World{2, 7}, World{3, 11},
+                                         World{4, 101}, World{4, 2}, World{4, 1}, World{4, 5},
+                                         World{2, 7, 2}, World{3, 2, 3}, World{4, 101, 2},
+                                         World{4, 5, 2}, World{4, 101, 4}, World{6, 25, 3}));
 
 // The calls of the last of some steps, in which the ids of `next` are known to all.
 std::vector<std::string> calls_of_last(Communicator& comm, bool told_ahead) {
@@ -188,7 +200,7 @@ TEST(RowExchange, AddsInTheOrderOfTheRanks) {
     fetched.give_back(drow_UD);
     rank.finish();
     const auto gradient = get_values(rank.table.gradient);
-    const bool owner = rank.own.begin <= 2 && 2 < rank.own.end;
+    const bool owner = rank.owned(2);
     EXPECT_EQ(owner, comm.rank() == 1);
     for (std::int64_t d = 0; d < kWidth; ++d) EXPECT_EQ(gradient[2 * kWidth + d], owner ? 1 : 0);
   });

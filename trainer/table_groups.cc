@@ -1,0 +1,81 @@
+// Who is in which group, agreed on through texts: once, at the start.
+#include "trainer/table_groups.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include "backend/check.h"
+
+namespace seqrank {
+namespace {
+
+// Of a rank: what is the same for all of its group, and its place there.
+struct Seat {
+  int group, place;
+};
+
+std::int64_t divide_up(std::int64_t n, std::int64_t parts) {
+  return (n + parts - 1) / parts;
+}
+
+Seat seat_on_host(Communicator& world) {
+  const auto host = world.split_shared();
+  const std::string first = host->broadcast_text(std::to_string(world.rank()), 0);
+  return {std::stoi(first), host->rank()};
+}
+
+Seat own_seat(Communicator& world, const std::string& how) {
+  if (how == "node") return seat_on_host(world);
+  if (how == "all") return {0, world.rank()};
+  int size = 0;
+  const auto [end, error] = std::from_chars(how.data(), how.data() + how.size(), size);
+  SR_CHECK(error == std::errc() && end == how.data() + how.size() && size >= 1, ErrorKind::usage,
+           "--table.group={}: give node, all, or a number of ranks", how);
+  return {world.rank() / size, world.rank() % size};
+}
+
+}  // namespace
+
+TableGroups::TableGroups(const Communicators& ranks, const std::string& how) {
+  const Seat own = own_seat(ranks.host, how);
+  std::map<int, std::vector<int>> members;  // by group, in order of their places
+  int rank = 0;
+  for (const std::string& text :
+       ranks.host.all_gather_text(fmt::format("{} {}", own.group, own.place))) {
+    const auto blank = text.find(' ');
+    auto& group = members[std::stoi(text.substr(0, blank))];
+    const auto place = static_cast<std::size_t>(std::stoi(text.substr(blank + 1)));
+    group.resize(std::max(group.size(), place + 1));
+    group[place] = rank++;
+  }
+  const std::size_t size = members.begin()->second.size();
+  for (const auto& [first, group] : members) {
+    SR_CHECK(group.size() == size, ErrorKind::usage,
+             "--table.group={}: {} ranks make groups of {} and of {}; all must be equal: give a "
+             "number that divides {}, or all",
+             how, ranks.size(), size, group.size(), ranks.size());
+  }
+  if (size == 1) return;
+  size_ = static_cast<int>(size);
+  place_ = own.place;
+  for (const auto& [first, group] : members) {
+    if (first == own.group) group_ = static_cast<int>(rank_at_.size() / size);
+    rank_at_.insert(rank_at_.end(), group.begin(), group.end());
+  }
+  within_ = ranks.device.split(group_, place_);
+  across_ = ranks.device.split(place_, group_);
+}
+
+RowOwners::RowOwners(const TableGroups& groups, std::int64_t rows, int rank, int world)
+    : groups_(groups),
+      rows_(rows),
+      rows_a_rank_(divide_up(divide_up(rows, groups.size()), world / groups.size())) {
+  const std::int64_t here = groups.split().rows_here(rows);
+  const std::int64_t begin = groups.group(rank) * rows_a_rank_;
+  own_ = {std::min(begin, here), std::min(begin + rows_a_rank_, here)};
+}
+
+}  // namespace seqrank
