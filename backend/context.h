@@ -18,6 +18,10 @@ namespace seqrank {
 
 enum class Device { cpu, cuda };
 
+// Whose LSTM and GRU a CUDA device runs: what backend/cuda/recurrence.cu chooses for the layer, or
+// always the same, for tests and benchmarks. A CPU has one only.
+enum class RecurrenceKernels { chosen, own, library };
+
 class Context {
  public:
   // threads: of compute on a CPU; 0 = the size of this process's affinity mask. Sets the calling
@@ -54,6 +58,9 @@ class Context {
     return Tensor(*arena_, type, shape, tag);
   }
 
+  RecurrenceKernels recurrence_kernels() const { return recurrence_kernels_; }
+  void set_recurrence_kernels(RecurrenceKernels kernels) { recurrence_kernels_ = kernels; }
+
   // Null unless set; not owned. Operators add their model FLOPs through count_flops().
   Profile* profile() { return profile_; }
   void set_profile(Profile* profile) { profile_ = profile; }
@@ -70,6 +77,7 @@ class Context {
   std::shared_ptr<cuda::Handles> handles_;
   Keeper keeper_;
   Precision precision_ = Precision::fp32;
+  RecurrenceKernels recurrence_kernels_ = RecurrenceKernels::chosen;
   Profile* profile_ = nullptr;
 };
 

@@ -28,6 +28,8 @@ std::vector<OptionSpec> options() {
        "longest sequences: all of that length, and of lengths as recommenders meet them"},
       {"bench.recurrence_longest", OptionKind::integer, "200",
        "recurrences are measured at lengths up to this", "1..4096"},
+      {"bench.recurrences", OptionKind::text, "chosen",
+       "whose are measured on a GPU: chosen, own, library"},
       {"bench.head_widths", OptionKind::text, "32,64,128", "of attention"},
       {"bench.items", OptionKind::text, "", "catalogue sizes; empty: 3706, and on a GPU 131072"},
       {"bench.width", OptionKind::integer, "0",
@@ -65,6 +67,19 @@ std::vector<Precision> precisions_of(const std::string& list) {
   return precisions;
 }
 
+std::vector<RecurrenceKernels> recurrences_of(const std::string& list) {
+  std::vector<RecurrenceKernels> kernels;
+  for (const std::string& name : split_list("bench.recurrences", list)) {
+    SR_CHECK(name == "chosen" || name == "own" || name == "library", ErrorKind::usage,
+             "--bench.recurrences={}: \"{}\" is none of chosen, own, library", list, name);
+    kernels.push_back(name == "own"       ? RecurrenceKernels::own
+                      : name == "library" ? RecurrenceKernels::library
+                                          : RecurrenceKernels::chosen);
+  }
+  SR_CHECK(!kernels.empty(), ErrorKind::usage, "--bench.recurrences is empty");
+  return kernels;
+}
+
 // What is left open fits the device: a GPU wants many events at once, a core would take minutes.
 OpsPlan plan_of(const Options& given, bool gpu) {
   OpsPlan plan;
@@ -86,6 +101,7 @@ OpsPlan plan_of(const Options& given, bool gpu) {
   plan.head_widths = numbers_of(given, "bench.head_widths", "1..1024");
   plan.items = numbers_of(given, "bench.items", "1..16777216", gpu ? "3706,131072" : "3706");
   plan.recurrence_longest = given.integer("bench.recurrence_longest");
+  plan.recurrences = recurrences_of(given.text("bench.recurrences"));
   plan.width = given.integer("bench.width");
   if (plan.width == 0) plan.width = gpu ? 256 : 64;
   plan.events = given.integer("bench.events");
@@ -103,6 +119,7 @@ Json to_json(const OpSpeed& speed) {
                {"pass", speed.pass},
                {"type", speed.type},
                {"lengths", speed.lengths},
+               {"by", speed.by},
                {"sizes", sizes},
                {"calls", speed.calls},
                {"seconds", {{"median", seconds}, {"least", *least}, {"most", *most}}}};
@@ -133,6 +150,7 @@ void print_bench(const OpsBench& bench, const OpsPlan& plan) {
   std::vector<std::vector<std::string>> rows;
   for (const OpSpeed& speed : bench.speeds) {
     std::string sizes = speed.lengths;
+    if (!speed.by.empty()) sizes += ", by " + speed.by;
     for (const auto& [name, size] : speed.sizes)
       sizes += fmt::format("{}{} {}", sizes.empty() ? "" : ", ", name, size);
     const auto [least, most] = std::minmax_element(speed.seconds.begin(), speed.seconds.end());
@@ -158,6 +176,11 @@ int run(const Options& given, Communicator& comm) {
   RankDevice device(comm, given, rank_threads(comm, given));
   Context& ctx = device.ctx();
   const OpsPlan plan = plan_of(given, ctx.device() == Device::cuda);
+  SR_CHECK(ctx.device() == Device::cuda ||
+               std::ranges::count(plan.recurrences, RecurrenceKernels::chosen) ==
+                   std::ssize(plan.recurrences),
+           ErrorKind::usage, "--bench.recurrences={}: a CPU has no choice",
+           given.text("bench.recurrences"));
   const OpsBench bench = bench_ops(ctx, plan);
   if (!device.why().empty()) print_out(device.why() + "\n");
   print_bench(bench, plan);

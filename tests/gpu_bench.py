@@ -92,7 +92,8 @@ def table_of_ops(ours, theirs):
     for row, of_them in itertools.zip_longest(ours["speeds"], theirs["theirs"] if theirs else [],
                                               fillvalue={}):
         sizes = ", ".join(f"{name} {size}" for name, size in row["sizes"].items())
-        what = f"{row['op']}, {row['pass']}, {row['type']}, {row['lengths']} ({sizes})"
+        by = f" by {row['by']}" if row["by"] else ""
+        what = f"{row['op']}{by}, {row['pass']}, {row['type']}, {row['lengths']} ({sizes})"
         mine = row["seconds"]["median"]
         best = best_of(of_them)
         rate = (f"{row['flops_per_s'] * 1e-12:.2f} TFLOP/s" if "flops" in row

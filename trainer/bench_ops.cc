@@ -105,7 +105,7 @@ void time_attention(Context& ctx, Bench& bench, Precision precision, std::size_t
 }
 
 void time_recurrence(Context& ctx, Bench& bench, Precision precision, Cell cell,
-                     std::size_t which) {
+                     RecurrenceKernels kernels, std::size_t which) {
   const SampleLengths& lengths = bench.result.lengths[which];
   const std::int64_t width = bench.plan.width, gates = cell_gates(cell) * width;
   const Shape events = {lengths.events, width}, square = {gates, width}, bias = {gates};
@@ -123,7 +123,10 @@ void time_recurrence(Context& ctx, Bench& bench, Precision precision, Cell cell,
   const SamplePacking& packing = bench.packings[which];
   OpSpeed speed{cell == Cell::lstm ? "lstm" : "gru", "forward+backward", precision_name(precision),
                 lengths.name};
+  if (kernels != RecurrenceKernels::chosen)
+    speed.by = kernels == RecurrenceKernels::own ? "own" : "library";
   speed.sizes = {{"events", lengths.events}, {"width", width}};
+  ctx.set_recurrence_kernels(kernels);
   bench.time(speed, [&] {
     RecurrenceReserve reserve;
     recurrence(ctx, cell, h, reserve, x, weights, packing.order());
@@ -194,7 +197,8 @@ OpsBench bench_ops(Context& ctx, const OpsPlan& plan) {
           time_attention(ctx, bench, precision, which, head_width);
       if (plan.recurrence && bench.result.lengths[which].longest <= plan.recurrence_longest)
         for (const Cell cell : {Cell::lstm, Cell::gru})
-          time_recurrence(ctx, bench, precision, cell, which);
+          for (const RecurrenceKernels kernels : plan.recurrences)
+            time_recurrence(ctx, bench, precision, cell, kernels, which);
     }
     if (plan.softmax)
       for (const std::int64_t items : plan.items) time_softmax(ctx, bench, precision, items);

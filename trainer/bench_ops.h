@@ -20,6 +20,7 @@ struct OpSpeed {
   std::string pass;     // "forward", "forward+backward"
   std::string type;     // in what matrix products multiply; of attention, all tensors
   std::string lengths;  // name of a SampleLengths; "" where events stand alone
+  std::string by = {};  // "own", "library": whose recurrence was asked for
   std::vector<std::pair<std::string, std::int64_t>> sizes = {};
   std::int64_t calls = 1;            // of a repeat
   std::vector<double> seconds = {};  // of a call, by repeat
@@ -39,7 +40,8 @@ struct OpsPlan {
   std::vector<std::int64_t> lengths;  // longest sequences; each fixed, and packed
   std::vector<std::int64_t> head_widths, items;
   std::int64_t recurrence_longest = 0;  // recurrences are measured at lengths up to this
-  std::int64_t width = 0;               // of states, of all heads, of rows
+  std::vector<RecurrenceKernels> recurrences = {RecurrenceKernels::chosen};  // by each of them
+  std::int64_t width = 0;  // of states, of all heads, of rows
   std::int64_t events = 0, repeats = 0;
 };
 

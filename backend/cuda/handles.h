@@ -3,9 +3,16 @@
 // libraries decided.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
+#include <tuple>
 #include <vector>
+
+namespace seqrank {
+enum class Cell;
+}
 
 namespace seqrank::cuda {
 
@@ -13,6 +20,8 @@ struct Handles {
   std::shared_ptr<void> matmul;      // backend/cuda/gemm.h
   std::shared_ptr<void> recurrence;  // backend/cuda/rnn.h
   std::vector<std::string> notes;    // see take_device_notes()
+  // Layers that run on own kernels, of which a note has told: cell, inputs, width.
+  std::set<std::tuple<Cell, std::int64_t, std::int64_t>> own_recurrences;
 };
 
 }  // namespace seqrank::cuda

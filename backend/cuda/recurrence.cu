@@ -1,11 +1,14 @@
-// LSTM and GRU on a CUDA device: events to time-major order and back, in the type of the products,
-// and weights into the library's memory and gradients out of it. The recurrence is rnn.h.
-// In bf16 and fp16 the library keeps the states between events in that type, too.
+// LSTM and GRU on a CUDA device: chooses whose recurrence a layer runs, own kernels
+// (recurrence_steps.cu) or the vendor's library (rnn.h), and does what the library wants done:
+// events to time-major order and back, in the type of the products, and weights into its memory
+// and gradients out of it. In bf16 and fp16 it keeps the states between events in that type, too.
 #include "backend/ops/recurrence.h"
 
 #include "backend/cuda/elements.h"
+#include "backend/cuda/handles.h"
 #include "backend/cuda/kernels.h"
 #include "backend/cuda/number.h"
+#include "backend/cuda/recurrence_steps.h"
 #include "backend/cuda/rnn.h"
 #include "backend/cuda/runtime.h"
 
@@ -158,12 +161,29 @@ void with_layer(Context& ctx, Cell cell, std::int64_t inputs, std::int64_t width
   }
 }
 
+// A step of the library is several launches, about 20 us however little there is to do; one of the
+// own kernels is one product of a vector by weights that must fit in one multiprocessor. Where they
+// fit, the library is behind, whatever the precision.
+bool chooses_own(Context& ctx, Cell cell, std::int64_t inputs, std::int64_t width) {
+  const RecurrenceKernels wanted = ctx.recurrence_kernels();
+  SR_CHECK(wanted != RecurrenceKernels::own || width <= kWidestSteps, ErrorKind::usage,
+           "own recurrences are for widths up to {}, this layer's is {}", kWidestSteps, width);
+  if (wanted == RecurrenceKernels::library || width > kWidestSteps) return false;
+  if (ctx.handles().own_recurrences.emplace(cell, inputs, width).second)
+    ctx.handles().notes.push_back(fmt::format("own kernels: {} of {} inputs and width {}",
+                                              cell == Cell::lstm ? "LSTM" : "GRU", inputs, width));
+  return true;
+}
+
 }  // namespace
 
 void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserve,
                 const Tensor& x_NK, const RecurrenceWeights& weights, const PackedOrder& order,
                 const Tensor& h0_BH) {
   if (x_NK.dim(0) == 0) return;  // the library wants an event
+  reserve = {};
+  if (chooses_own(ctx, cell, x_NK.dim(1), h_NH.dim(1)))
+    return recurrence_steps(ctx, cell, h_NH, reserve, x_NK, weights, order, h0_BH);
   with_layer(ctx, cell, x_NK.dim(1), h_NH.dim(1), order,
              [&](auto layer) { layer.forward(h_NH, reserve, x_NK, weights, h0_BH); });
 }
@@ -173,6 +193,9 @@ void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeigh
                          const RecurrenceWeights& weights, const PackedOrder& order,
                          const Tensor& h0_BH) {
   if (x_NK.dim(0) == 0) return;
+  if (!reserve.library)
+    return recurrence_steps_backward(ctx, cell, dx_NK, gradients, dh_NH, x_NK, reserve, weights,
+                                     order);
   with_layer(ctx, cell, x_NK.dim(1), dh_NH.dim(1), order, [&](auto layer) {
     layer.backward(dx_NK, gradients, dh_NH, x_NK, reserve, weights, h0_BH);
   });

@@ -5,6 +5,10 @@
 // where a gate is W x + b_x + U h + b_h. The state before a sequence's first event is zero, or, of
 // a GRU, what h0_BH says: a row a sequence that has events, in the order of step 0. No gradient
 // goes to it.
+//
+// On a CUDA device a layer runs on own kernels up to the width that backend/cuda/recurrence.cu
+// says, wider ones on the vendor's library; which of them, is told once a layer
+// (take_device_notes()). Context::set_recurrence_kernels() asks for one of them.
 #pragma once
 
 #include <span>
@@ -14,7 +18,7 @@
 namespace seqrank {
 
 enum class Cell { lstm, gru };
-inline int cell_gates(Cell cell) {
+constexpr int cell_gates(Cell cell) {
   return cell == Cell::lstm ? 4 : 3;
 }
 
@@ -32,10 +36,12 @@ struct PackedOrder {
   std::span<const std::int32_t> sequences_at_T;
 };
 
-// What forward leaves for backward, in time-major order; made by forward, opaque to its caller.
+// What forward leaves for backward; made by forward, opaque to its caller. Rows in time-major
+// order, those of a GPU's own kernels in the order of events.
 struct RecurrenceReserve {
-  Tensor hidden_NH;  // h, in the type that the device multiplies in
-  // On a CPU:
+  // h, in the type that the device multiplies in; a GPU's own kernels: h before each event, in fp32
+  Tensor hidden_NH;
+  // On a CPU and of a GPU's own kernels:
   Tensor gates_NG;  // after their non-linearity
   Tensor state_NH;  // LSTM: c; GRU: U_n h + b_h_n
   // On a GPU, what the vendor's library keeps; backward spends it:

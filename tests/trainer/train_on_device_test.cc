@@ -71,8 +71,8 @@ TEST_F(TrainOnDevice, OneRankHasTheLossesOfTheCpu) {
   run_on_device(1, "one-cuda", settings);
   expect_losses_as_on_cpu("one", 1e-3);
   const std::string log = read_file(temp_.path() + "/one-cuda/log.txt");
-  EXPECT_NE(log.find("cuDNN"), log.npos) << log;
-  EXPECT_EQ(log.find("cuDNN"), log.rfind("cuDNN")) << "said once: " << log;
+  EXPECT_NE(log.find("own kernels: GRU"), log.npos) << log;
+  EXPECT_EQ(log.find("own kernels: GRU"), log.rfind("cuDNN")) << "said once: " << log;
 }
 
 TEST_F(TrainOnDevice, TwoRanksHaveTheLossesOfTheCpu) {

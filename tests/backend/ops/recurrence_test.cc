@@ -1,10 +1,14 @@
-// LSTM and GRU against plain loops over each sequence in doubles.
+// LSTM and GRU against plain loops over each sequence in doubles; on a CUDA device both by the own
+// kernels and by the vendor's library.
 #include "backend/ops/recurrence.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 
+#include "backend/device_facts.h"
 #include "tests/backend/ops/packing.h"
 #include "tests/support/op_case.h"
 
@@ -192,6 +196,7 @@ OpCase make_case(const Reference& reference, Device device) {
   return c;
 }
 
+// Forward and backward.
 void run_both(Context& ctx, Tensors& t, Cell cell, const Packing& packing,
               const Tensor& h0 = none) {
   const RecurrenceWeights weights{t["w_x"], t["w_h"], t["b_x"], t["b_h"]};
@@ -202,11 +207,27 @@ void run_both(Context& ctx, Tensors& t, Cell cell, const Packing& packing,
   recurrence_backward(ctx, cell, t["dx"], gradients, t["dh"], t["x"], reserve, weights, order, h0);
 }
 
+// Adds a run by each that a device has a recurrence of.
+template <class Run>
+void run_by_all(OpCase& c, Device device, Run run) {
+  if (device == Device::cpu) {
+    c.run("both", run);
+    return;
+  }
+  for (auto [kernels, name] :
+       {std::pair{RecurrenceKernels::own, "own"}, {RecurrenceKernels::library, "library"}}) {
+    c.run(name, [=](Context& ctx, Tensors& t) {
+      ctx.set_recurrence_kernels(kernels);
+      run(ctx, t);
+    });
+  }
+}
+
 SEQRANK_OP_TEST(Recurrence, MatchesReference) {
   for (Cell cell : {Cell::lstm, Cell::gru}) {
     for (const Packing& packing : packings()) {
       OpCase c = make_case({cell, packing, 3, 5}, device);
-      c.run("both", [&](Context& ctx, Tensors& t) { run_both(ctx, t, cell, packing); });
+      run_by_all(c, device, [&](Context& ctx, Tensors& t) { run_both(ctx, t, cell, packing); });
       c.check();
     }
   }
@@ -216,9 +237,9 @@ SEQRANK_OP_TEST(Recurrence, MatchesReference) {
 SEQRANK_OP_TEST(Recurrence, Widths) {
   const Packing packing({1, 2});
   for (Cell cell : {Cell::lstm, Cell::gru}) {
-    for (auto [inputs, width] : {std::pair{1, 1}, {7, 16}, {2, 33}}) {
+    for (auto [inputs, width] : {std::pair{1, 1}, {7, 16}, {2, 33}, {3, 128}}) {
       OpCase c = make_case({cell, packing, inputs, width}, device);
-      c.run("both", [&](Context& ctx, Tensors& t) { run_both(ctx, t, cell, packing); });
+      run_by_all(c, device, [&](Context& ctx, Tensors& t) { run_both(ctx, t, cell, packing); });
       c.check();
     }
   }
@@ -228,8 +249,8 @@ SEQRANK_OP_TEST(Recurrence, FromGivenStates) {
   for (const Packing& packing : packings()) {
     for (auto [inputs, width] : {std::pair{3, 5}, {2, 17}}) {
       OpCase c = make_case({Cell::gru, packing, inputs, width, true}, device);
-      c.run("both",
-            [&](Context& ctx, Tensors& t) { run_both(ctx, t, Cell::gru, packing, t["h0"]); });
+      run_by_all(c, device,
+                 [&](Context& ctx, Tensors& t) { run_both(ctx, t, Cell::gru, packing, t["h0"]); });
       c.check();
     }
   }
@@ -239,7 +260,7 @@ SEQRANK_OP_TEST(Recurrence, FromGivenStatesInBf16) {
   const Packing packing({4, 0, 2, 1});
   OpCase c = make_case({Cell::gru, packing, 3, 17, true}, device);
   c.tolerance(device == Device::cpu ? 0x1p-7 : 0x1p-6);
-  c.run("both", [&](Context& ctx, Tensors& t) {
+  run_by_all(c, device, [&](Context& ctx, Tensors& t) {
     const std::string note = ctx.set_precision(Precision::bf16);
     run_both(ctx, t, Cell::gru, packing, t["h0"]);
   });
@@ -253,7 +274,7 @@ SEQRANK_OP_TEST(Recurrence, InBf16) {
     for (const Packing& packing : {Packing({4, 0, 2, 1})}) {
       OpCase c = make_case({cell, packing, 3, 17}, device);
       c.tolerance(device == Device::cpu ? 0x1p-7 : 0x1p-6);
-      c.run("both", [&](Context& ctx, Tensors& t) {
+      run_by_all(c, device, [&](Context& ctx, Tensors& t) {
         const std::string note = ctx.set_precision(Precision::bf16);
         run_both(ctx, t, cell, packing);
       });
@@ -267,7 +288,7 @@ SEQRANK_OP_TEST(Recurrence, WithoutInputGradient) {
   const Packing packing({4, 0, 2});
   for (Cell cell : {Cell::lstm, Cell::gru}) {
     OpCase c = make_case({cell, packing, 2, 3}, device);
-    c.run("no dx", [&](Context& ctx, Tensors& t) {
+    run_by_all(c, device, [&](Context& ctx, Tensors& t) {
       const Tensor wanted = t["dx"];
       t["dx"] = none;
       run_both(ctx, t, cell, packing);
@@ -289,9 +310,10 @@ SEQRANK_OP_TEST(Recurrence, InTypesOfGpus) {
   if (device == Device::cpu) GTEST_SKIP() << "a CPU multiplies in neither fp16 nor tf32";
   const Packing packing({4, 0, 1, 6});
   for (Precision precision : {Precision::fp16, Precision::tf32}) {
+    SCOPED_TRACE(precision_name(precision));
     for (Cell cell : {Cell::lstm, Cell::gru}) {
       OpCase c = make_case({cell, packing, 3, 5}, device);
-      c.run(precision_name(precision), [&](Context& ctx, Tensors& t) {
+      run_by_all(c, device, [&](Context& ctx, Tensors& t) {
         EXPECT_EQ(ctx.set_precision(precision), "");
         run_both(ctx, t, cell, packing);
       });
@@ -300,46 +322,146 @@ SEQRANK_OP_TEST(Recurrence, InTypesOfGpus) {
   }
 }
 
-std::vector<double> hidden(Device device, Cell cell, int threads, const Packing& packing,
-                           std::int64_t inputs, std::int64_t width, std::int64_t changed_event) {
-  Context ctx(device, threads);
-  const auto tensor = [&](Shape shape, double seed) {
+// A layer of seeded values in a context of its own.
+struct Layer {
+  Layer(Device device, int threads, Cell cell, const Packing& packing, std::int64_t inputs,
+        std::int64_t width)
+      : ctx(device, threads), cell(cell), packing(packing) {
+    const std::int64_t gates = cell_gates(cell) * width, events = packing.events();
+    const double size = 1 / std::sqrt(static_cast<double>(width));
+    weights = {tensor({gates, inputs}, 1, size), tensor({gates, width}, 2, size),
+               tensor({gates}, 3, 1), tensor({gates}, 4, 1)};
+    gradients = {tensor({gates, inputs}, 0, 0), tensor({gates, width}, 0, 0), tensor({gates}, 0, 0),
+                 tensor({gates}, 0, 0)};
+    x = tensor({events, inputs}, 5, 1);
+    dx = tensor({events, inputs}, 0, 0);
+    h = tensor({events, width}, 0, 0);
+    dh = tensor({events, width}, 6, 1);
+    offset = ctx.empty(DType::i32, {packing.sequences() + 1});
+    set_values(ctx, offset, packing.offset);
+    time_order = ctx.empty(DType::i32, {events});
+    set_values(ctx, time_order, packing.time_order);
+  }
+  Tensor tensor(Shape shape, double seed, double size) {
     Tensor t = ctx.empty(DType::f32, shape);
     std::vector<double> values(shape.numel());
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::sin(seed + 1.7 * i);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = size * std::sin(seed + 1.7 * i);
     set_values(ctx, t, values);
     return t;
-  };
-  const std::int64_t gates = cell_gates(cell) * width;
-  const RecurrenceWeights weights{tensor({gates, inputs}, 1), tensor({gates, width}, 2),
-                                  tensor({gates}, 3), tensor({gates}, 4)};
-  Tensor x = tensor({packing.events(), inputs}, 5);
-  if (changed_event >= 0) {
-    std::vector<double> values = get_values(ctx, x);
-    values[changed_event * inputs] += 1;
-    set_values(ctx, x, values);
   }
-  Tensor offset = ctx.empty(DType::i32, {packing.sequences() + 1});
-  set_values(ctx, offset, packing.offset);
-  Tensor order = ctx.empty(DType::i32, {packing.events()});
-  set_values(ctx, order, packing.time_order);
-  Tensor h = ctx.empty(DType::f32, {packing.events(), width});
+  PackedOrder order() const { return {offset, time_order, packing.sequences_at}; }
+  std::vector<double> forward() {
+    recurrence(ctx, cell, h, reserve, x, weights, order());
+    return get_values(ctx, h);
+  }
+  // By name: h and all gradients.
+  std::map<std::string, std::vector<double>> both() {
+    std::map<std::string, std::vector<double>> results = {{"h", forward()}};
+    recurrence_backward(ctx, cell, dx, gradients, dh, x, reserve, weights, order());
+    results["dx"] = get_values(ctx, dx);
+    results["dw_x"] = get_values(ctx, gradients.w_x_GK);
+    results["dw_h"] = get_values(ctx, gradients.w_h_GH);
+    results["db_x"] = get_values(ctx, gradients.b_x_G);
+    results["db_h"] = get_values(ctx, gradients.b_h_G);
+    return results;
+  }
+
+  Context ctx;
+  Cell cell;
+  Packing packing;
+  RecurrenceWeights weights, gradients;
+  Tensor x, dx, h, dh, offset, time_order;
   RecurrenceReserve reserve;
-  recurrence(ctx, cell, h, reserve, x, weights, {offset, order, packing.sequences_at});
-  return get_values(ctx, h);
+};
+
+// The most that an element of `other` is away from that of `one`, by the largest of `one`.
+double distance(const std::vector<double>& one, const std::vector<double>& other) {
+  double largest = 0, away = 0;
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    largest = std::max(largest, std::abs(one[i]));
+    const double apart = std::abs(one[i] - other[i]);
+    away = apart <= away ? away : apart;  // keeps a NaN
+  }
+  return away / largest;
+}
+
+// Of a GPU's own kernels and of its library: widths on both sides of what one of their threads, or
+// registers alone, can hold, and sequences of hundreds of events, one alone and many, as the CPU's.
+// Over so many events roundings add up, most in the gradient of w_h: the bounds are wide, and the
+// tight ones are those of the cases above.
+SEQRANK_OP_TEST(Recurrence, LongSequences) {
+  if (device == Device::cpu) GTEST_SKIP() << "the CPU's is what is compared with";
+  const std::map<Precision, double> tolerances = {{Precision::fp32, 1e-4},
+                                                  {Precision::tf32, 0x1p-6},
+                                                  {Precision::bf16, 0x1p-3},
+                                                  {Precision::fp16, 0x1p-6}};
+  for (Cell cell : {Cell::lstm, Cell::gru}) {
+    for (const Packing& packing : {Packing({301}), Packing({7, 0, 120, 1, 7, 2})}) {
+      for (std::int64_t width : {32, 64, 65, 128}) {
+        const auto want = Layer(Device::cpu, 1, cell, packing, 5, width).both();
+        for (auto [precision, tolerance] : tolerances) {
+          if (precision != Precision::fp32 && width != 64) continue;
+          for (RecurrenceKernels kernels : {RecurrenceKernels::own, RecurrenceKernels::library}) {
+            Layer layer(device, 1, cell, packing, 5, width);
+            EXPECT_EQ(layer.ctx.set_precision(precision), "");
+            layer.ctx.set_recurrence_kernels(kernels);
+            for (const auto& [name, values] : layer.both()) {
+              EXPECT_LT(distance(want.at(name), values), tolerance)
+                  << name << ", " << precision_name(precision) << ", width " << width << ", "
+                  << (kernels == RecurrenceKernels::own ? "own " : "library ")
+                  << (cell == Cell::lstm ? "LSTM, " : "GRU, ") << packing.sequences()
+                  << " sequences";
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// Up to a width own kernels, beyond it the library; a layer's choice is told once.
+SEQRANK_OP_TEST(Recurrence, ChoosesByWidth) {
+  if (device == Device::cpu) GTEST_SKIP() << "a CPU has no choice";
+  const Packing packing({2, 1});
+  for (auto [width, own] : {std::pair{128, true}, {129, false}}) {
+    Layer layer(device, 1, Cell::gru, packing, 3, width);
+    layer.both();
+    layer.both();
+    EXPECT_EQ(!layer.reserve.library, own) << width;
+    const std::vector<std::string> notes = take_device_notes(layer.ctx);
+    EXPECT_EQ(std::ranges::count(notes, "own kernels: GRU of 3 inputs and width 128"), own ? 1 : 0);
+  }
+  Layer wide(device, 1, Cell::gru, packing, 3, 129);
+  wide.ctx.set_recurrence_kernels(RecurrenceKernels::own);
+  EXPECT_THROW(wide.forward(), Error);
+}
+
+std::vector<double> hidden(Device device, RecurrenceKernels kernels, Cell cell, int threads,
+                           const Packing& packing, std::int64_t inputs, std::int64_t width,
+                           std::int64_t changed_event) {
+  Layer layer(device, threads, cell, packing, inputs, width);
+  layer.ctx.set_recurrence_kernels(kernels);
+  if (changed_event >= 0) {
+    std::vector<double> values = get_values(layer.ctx, layer.x);
+    values[changed_event * inputs] += 1;
+    set_values(layer.ctx, layer.x, values);
+  }
+  return layer.forward();
 }
 
 // An event reaches itself and what follows it in its own sequence, and nothing else, to the bit.
 SEQRANK_OP_TEST(Recurrence, IsCausal) {
   const Packing packing({3, 6, 1});
-  for (Cell cell : {Cell::lstm, Cell::gru}) {
-    const std::vector<double> plain = hidden(device, cell, 1, packing, 2, 4, -1);
-    const std::int64_t event = 5;  // the third of sequence 1: events 3..8
-    const std::vector<double> changed = hidden(device, cell, 1, packing, 2, 4, event);
-    for (std::int64_t n = 0; n < packing.events(); ++n) {
-      const bool after = n >= event && n < 9;
-      const bool same = std::equal(&plain[n * 4], &plain[n * 4] + 4, &changed[n * 4]);
-      EXPECT_EQ(same, !after) << "event " << n;
+  const std::int64_t event = 5;  // the third of sequence 1: events 3..8
+  for (RecurrenceKernels kernels : {RecurrenceKernels::own, RecurrenceKernels::library}) {
+    for (Cell cell : {Cell::lstm, Cell::gru}) {
+      const std::vector<double> plain = hidden(device, kernels, cell, 1, packing, 2, 4, -1);
+      const std::vector<double> changed = hidden(device, kernels, cell, 1, packing, 2, 4, event);
+      for (std::int64_t n = 0; n < packing.events(); ++n) {
+        const bool after = n >= event && n < 9;
+        const bool same = std::equal(&plain[n * 4], &plain[n * 4] + 4, &changed[n * 4]);
+        EXPECT_EQ(same, !after) << "event " << n;
+      }
     }
   }
 }
@@ -350,10 +472,10 @@ TEST(Recurrence, SameBitsAtAnyNumberOfThreads) {
 #endif
   const Packing many({9, 2, 7, 7, 1, 5, 0, 3, 9, 4, 6});
   for (Cell cell : {Cell::lstm, Cell::gru}) {
-    const std::vector<double> one = hidden(Device::cpu, cell, 1, many, 3, 20, -1);
-    for (int threads : {2, 3}) {
-      EXPECT_EQ(one, hidden(Device::cpu, cell, threads, many, 3, 20, -1)) << threads;
-    }
+    const auto of = [&](int threads) {
+      return hidden(Device::cpu, RecurrenceKernels::chosen, cell, threads, many, 3, 20, -1);
+    };
+    for (int threads : {2, 3}) EXPECT_EQ(of(1), of(threads)) << threads;
   }
 }
 
