@@ -26,9 +26,9 @@ def evaluate(program, *options, ranks=1):
         return done.stdout, json.load(text)
 
 
-def train(program, run, *options):
+def train(program, run, *options, steps=10):
     subprocess.run([program, "train", "--data=data.h5", f"--run={run}", "--threads=1", *SMALL,
-                    "--train.steps=10", *options], check=True, capture_output=True)
+                    f"--train.steps={steps}", *options], check=True, capture_output=True)
 
 
 def session_protocol_is_trained_on_and_taken_from_the_run(program):
@@ -41,6 +41,16 @@ def session_protocol_is_trained_on_and_taken_from_the_run(program):
     other = subprocess.run([program, "evaluate", "--data=data.h5", "--run=run", "--threads=1",
                             "--protocol=p1"], capture_output=True, text=True)
     assert other.returncode == 0 and "trained under protocol session" in other.stderr, other
+
+
+def a_model_trained_on_sessions_side_by_side_is_evaluated(program):
+    make_data(program)
+    train(program, "run", "--data.protocol=session", "--model.name=gru4rec", "--loss.kind=top1_max",
+          "--loss.negatives=50", "--train.learning_rate=0.02", steps=200)
+    _, found = evaluate(program, "--run=run", "--against=popularity", "--baselines=item_knn")
+    assert found["questions"] == 30 * 19, found
+    ahead = found["against"][0]["ndcg@10_first_is_ahead_by"]
+    assert ahead["standard_errors"] > 2, found
 
 
 def ctr_needs_a_model_that_scores_clicks(program):
@@ -92,5 +102,6 @@ def seeds_are_averaged_before_people_are_paired(program):
 if __name__ == "__main__":
     cases.main({case.__name__: case for case in (
         session_protocol_is_trained_on_and_taken_from_the_run,
+        a_model_trained_on_sessions_side_by_side_is_evaluated,
         ctr_needs_a_model_that_scores_clicks, two_ranks_give_the_same_numbers,
         seeds_are_averaged_before_people_are_paired)})

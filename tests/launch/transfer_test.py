@@ -118,6 +118,56 @@ def resumed_without_the_source_is_bitwise_the_same(program):
     assert not [name for name, *_ in sums("whole", 40) if name in ("items/m", "items/v")]
 
 
+def evaluated(program, data, run, *more):
+    subprocess.run([program, "evaluate", f"--data={data}.h5", f"--run={run}", "--json=e.json",
+                    *more], check=True, capture_output=True, timeout=150)
+    with open("e.json", encoding="utf-8") as text:
+        return json.load(text)
+
+
+def masked_pretraining_is_tuned_to_the_next_item(program):
+    make_both(program)
+    model = ("--model.name=time_transformer", "--model.input=position,gap", "--model.heads=2")
+    train(program, 2, "source", "masked", *model, "--model.objective=masked", "--train.steps=30")
+    still = (*model, "--model.objective=next", "--train.learning_rate=0", "--train.steps=1")
+    told = train(program, 3, "target", "still", *still, "--train.init_from=masked")
+    there, here = weights("masked", 30), weights("still", 1)
+    shared = [name for name in here if name in there]
+    assert len(shared) > 10 and "12 of 16 items taken over by key" in told, told
+    for name in shared:
+        if not name.startswith("items"):
+            assert here[name] == there[name], name
+    train(program, 2, "target", "tuned", *model, "--model.objective=next", "--train.steps=30",
+          "--train.evaluate_every=1", "--train.learning_rate=0.0003", "--train.init_from=masked")
+    steps = losses("tuned")
+    assert len(steps) == 30 and steps[30] < steps[1], steps
+    assert evaluated(program, "target", "tuned", "--lists")["questions"] == 30
+
+
+def an_encoder_goes_from_one_scene_to_the_other(program):
+    random.seed(2)
+    with open("both.tsv", "w", encoding="utf-8") as text:
+        text.write("user\titem\ttime\tscene\n")
+        for i in range(1200):
+            user, scene = i % 40, random.choice(("tea", "nut"))
+            text.write(f"u{user}\t{scene}{random.randrange(6) * 2 + user % 2}\t{i}\t{scene}\n")
+    for scene in ("tea", "nut"):
+        subprocess.run([program, "prepare", "--input=both.tsv", "--domain=scene", "--interests=2",
+                        f"--keep-domain={scene}", f"--output={scene}.h5"], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    model = ("--model.name=interest_transfer", "--model.input=item.interest", "--model.heads=2")
+    train(program, 2, "tea", "source", *model, "--train.steps=30")
+    told = train(program, 3, "nut", "tuned", *model, "--train.init_from=source",
+                 "--train.freeze=rnn.*", "--train.rate_scale=attention.*:0.1", "--train.steps=20")
+    assert "none of the items is there" in told, told
+    there, here = weights("source", 30), weights("tuned", 20)
+    for name in here:
+        kept = here[name] == there[name]
+        assert kept == name.startswith("rnn."), name
+    within = evaluated(program, "nut", "tuned")["metrics"]["ndcg@10"]
+    assert 0 < within <= 1
+
+
 def what_cannot_be_is_one_line_and_a_code(program):
     make_both(program)
     train(program, 1, "source", "a", "--train.steps=3")
@@ -139,6 +189,8 @@ def what_cannot_be_is_one_line_and_a_code(program):
 CASES = {f.__name__: f for f in (
     items_go_by_key_and_all_else_by_name,
     resumed_without_the_source_is_bitwise_the_same,
+    masked_pretraining_is_tuned_to_the_next_item,
+    an_encoder_goes_from_one_scene_to_the_other,
     what_cannot_be_is_one_line_and_a_code,
 )}
 
