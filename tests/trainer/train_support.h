@@ -25,10 +25,12 @@ using Settings = std::map<std::string, std::string>;
 
 class Train : public testing::Test {
  protected:
-  // The same events with labels, which follow from an item and the one before it.
+  // The same events with labels, which follow from an item and the one before it, and items with
+  // interests.
   void write_labelled(const Dataset& from) const {
     DatasetWriter writer(data_);
     std::vector<std::uint8_t> labels;
+    std::vector<std::int32_t> interests;
     for (std::int64_t s = 0; s < from.sequences(); ++s) {
       std::vector<std::int32_t> items(from.length(s));
       from.read_items(from.begin(s), items);
@@ -36,7 +38,12 @@ class Train : public testing::Test {
       for (std::size_t i = 0; i < items.size(); ++i)
         labels.push_back((items[i] + (i > 0 ? items[i - 1] : 0)) % 3 == 0 ? 1 : 0);
     }
+    for (std::int64_t v = 0; v < from.items(); ++v)
+      interests.push_back(static_cast<std::int32_t>(v % 5));
     writer.append("/event/label", labels);
+    writer.append("/item/feature/interest", interests);
+    for (const char* name : {"", "1", "2", "3", "4"})
+      writer.append_text("/item/feature_values/interest", name);
     writer.finish(from.items());
   }
 
