@@ -1,9 +1,12 @@
 // lstm_self_attention: LSTM layers over the events, causal self-attention over their states (dot
-// products of several heads, or additive), a multi-layer perceptron with ReLU, and scores of items.
-// No features of the target, no hard attention: target_attention has those.
+// products of several heads, or additive), a multi-layer perceptron with ReLU, and one of two
+// heads: scores of items (lstm_self_attention), or the logit of a click on the item that one is
+// asked about (lstm_self_attention_click). Nothing asks the history about that item:
+// target_attention does.
 #include <cmath>
 
 #include "models/nn/attention_weights.h"
+#include "models/nn/click.h"
 #include "models/nn/input_layer.h"
 #include "models/nn/item_ranker.h"
 #include "models/nn/layers.h"
@@ -11,10 +14,11 @@
 namespace seqrank {
 namespace {
 
-class LstmSelfAttention final : public AttentiveRanker {
+// Vectors of events to the states that both heads read.
+class LstmAttention {
  public:
   static std::vector<OptionSpec> options() {
-    std::vector<OptionSpec> specs = {
+    return {
         {"model.width", OptionKind::integer, "64", "width of item vectors and states", "1..8192"},
         {"model.layers", OptionKind::integer, "1", "of the LSTM", "1..16"},
         {"model.attention", OptionKind::choice, "dot", "how states see earlier ones",
@@ -28,20 +32,15 @@ class LstmSelfAttention final : public AttentiveRanker {
         {"model.dropout", OptionKind::real, "0.2",
          "on the input, between layers, on the attention and inside the perceptron", "0..0.95"},
     };
-    for (OptionSpec& spec : InputLayer::options("none")) specs.push_back(std::move(spec));
-    for (OptionSpec& spec : ItemTable::options()) specs.push_back(std::move(spec));
-    return specs;
   }
 
-  explicit LstmSelfAttention(const ModelInput& input)
-      : AttentiveRanker(input, input.options.integer("model.width")),
-        width_(input.options.integer("model.width")),
+  explicit LstmAttention(const ModelInput& input)
+      : width_(input.options.integer("model.width")),
         heads_(input.options.integer("model.heads")),
         act_(input.options.text("model.activation") == "gelu" ? Activation::gelu
                                                               : Activation::relu),
         skip_(input.options.flag("model.skip")),
-        dropout_(static_cast<float>(input.options.real("model.dropout"))),
-        input_(input, width_) {
+        dropout_(static_cast<float>(input.options.real("model.dropout"))) {
     const Options& options = input.options;
     const bool additive = options.text("model.attention") == "additive";
     SR_CHECK(width_ % heads_ == 0, ErrorKind::usage,
@@ -66,18 +65,13 @@ class LstmSelfAttention final : public AttentiveRanker {
     b_in_F_ = &store.declare("feed_in.b", {feed_width}, {}, Decay::no);
     w_out_ = &store.declare("feed_out.w", {width_, feed_width}, uniform(feed_width));
     b_out_D_ = &store.declare("feed_out.b", {width_}, {}, Decay::no);
-    items_.declare_output(options, store);
   }
 
-  BatchNeeds needs() const override { return items_.needs(input_.needs()); }
+  std::int64_t width() const { return width_; }
+  float dropout() const { return dropout_; }
 
- private:
-  static Initialiser uniform(std::int64_t fan_in) {
-    return {Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
-  }
-
-  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) override {
-    Var h_ND = input_(tape, items_, batch);
+  // weight_N, where it is given: as AttentionModel::attention_weights().
+  Var operator()(Tape& tape, Var h_ND, const Batch& batch, Tensor* weight_N) const {
     for (const nn::RecurrenceParameters& layer : layers_)
       h_ND =
           nn::recurrence(tape, Cell::lstm, nn::dropout(tape, h_ND, dropout_, batch), layer, batch);
@@ -88,7 +82,12 @@ class LstmSelfAttention final : public AttentiveRanker {
     return nn::linear(tape, feed, *w_out_, b_out_D_);
   }
 
-  Var attend(Tape& tape, Var h_ND, const Batch& batch, Tensor* weight_N) {
+ private:
+  static Initialiser uniform(std::int64_t fan_in) {
+    return {Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
+  }
+
+  Var attend(Tape& tape, Var h_ND, const Batch& batch, Tensor* weight_N) const {
     Var q_ND = nn::linear(tape, h_ND, *w_query_DD_, nullptr);
     Var k_ND = nn::linear(tape, h_ND, *w_key_DD_, nullptr);
     if (weight_N)
@@ -108,7 +107,6 @@ class LstmSelfAttention final : public AttentiveRanker {
   Activation act_;
   bool skip_;
   float dropout_;
-  InputLayer input_;
   std::vector<nn::RecurrenceParameters> layers_;
   Parameter *w_query_DD_, *w_key_DD_;
   Parameter* w_value_DD_ = nullptr;  // of attention by dot products
@@ -116,8 +114,90 @@ class LstmSelfAttention final : public AttentiveRanker {
   Parameter *w_in_, *b_in_F_, *w_out_, *b_out_D_;
 };
 
+class LstmSelfAttention final : public AttentiveRanker {
+ public:
+  static std::vector<OptionSpec> options() {
+    std::vector<OptionSpec> specs = LstmAttention::options();
+    for (OptionSpec& spec : InputLayer::options("none")) specs.push_back(std::move(spec));
+    for (OptionSpec& spec : ItemTable::options()) specs.push_back(std::move(spec));
+    return specs;
+  }
+
+  explicit LstmSelfAttention(const ModelInput& input)
+      : AttentiveRanker(input, input.options.integer("model.width")),
+        input_(input, input.options.integer("model.width")),
+        states_(input) {
+    items_.declare_output(input.options, input.parameters);
+  }
+
+  BatchNeeds needs() const override { return items_.needs(input_.needs()); }
+
+ private:
+  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) override {
+    return states_(tape, input_(tape, items_, batch), batch, weight_N);
+  }
+
+  InputLayer input_;
+  LstmAttention states_;
+};
+
+class LstmSelfAttentionClick final : public TrainedModel, public ClickModel, public AttentionModel {
+ public:
+  static std::vector<OptionSpec> options() {
+    std::vector<OptionSpec> specs = LstmAttention::options();
+    for (OptionSpec& spec : ClickInput::options()) specs.push_back(std::move(spec));
+    for (OptionSpec& spec : ClickHead::options()) specs.push_back(std::move(spec));
+    return specs;
+  }
+
+  explicit LstmSelfAttentionClick(const ModelInput& input)
+      : input_(input, input.options.integer("model.width")),
+        states_(input),
+        head_(input, states_.width(), input_.has_user(), states_.dropout()) {}
+
+  BatchNeeds needs() const override { return input_.needs(); }
+
+  Var loss(Tape& tape, const Batch& batch) override {
+    return click_loss(tape, logits(tape, batch), batch);
+  }
+
+  void score_targets(Context& ctx, const Batch& batch, Tensor& logit_N) override {
+    Tape tape(ctx, TapeMode::inference, 0);
+    copy(ctx, logit_N, logits(tape, batch).value().reshape({batch.events}));
+  }
+
+  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
+    Tape tape(ctx, TapeMode::inference, 0);
+    const ClickInput::Vectors vectors = input_.history(tape, batch);
+    const Var z_ND = states_(tape, vectors.event_ND, batch, nullptr);
+    score_catalogue(tape, score_BV, batch, input_, vectors.user_ND, head_, [&](const Tensor& x_CD) {
+      return after_last_events(ctx, z_ND.value(), batch, x_CD.dim(0));
+    });
+  }
+
+  Tensor attention_weights(Context& ctx, const Batch& batch) override {
+    Tape tape(ctx, TapeMode::inference, 0);
+    Tensor weight_N;
+    states_(tape, input_.history(tape, batch).event_ND, batch, &weight_N);
+    return weight_N;
+  }
+
+ private:
+  Var logits(Tape& tape, const Batch& batch) {
+    const ClickInput::Vectors vectors = input_(tape, batch);
+    const Var z_ND = states_(tape, vectors.event_ND, batch, nullptr);
+    return head_(tape, z_ND, vectors.target_ND, vectors.user_ND, batch);
+  }
+
+  ClickInput input_;
+  LstmAttention states_;
+  ClickHead head_;
+};
+
 SR_REGISTER_MODEL("lstm_self_attention", LstmSelfAttention,
                   "self-attention over the states of an LSTM (Vaswani et al., NeurIPS 2017)");
+SR_REGISTER_MODEL("lstm_self_attention_click", LstmSelfAttentionClick,
+                  "the same with the head of Zhou et al., Deep Interest Network, KDD 2018");
 
 }  // namespace
 }  // namespace seqrank

@@ -86,6 +86,7 @@ INSTANTIATE_TEST_SUITE_P(
                     ClickCase{"target_attention", {{"model.user_input", "kind"}}},
                     ClickCase{"target_attention", {{"model.attention", "none"}}},
                     ClickCase{"target_attention", {{"model.attention", "hard"}}},
+                    ClickCase{"lstm_self_attention_click", {{"model.heads", "2"}}},
                     ClickCase{"din", {}}, ClickCase{"din", {{"model.user_input", "kind"}}}));
 
 }  // namespace

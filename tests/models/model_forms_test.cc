@@ -224,6 +224,14 @@ INSTANTIATE_TEST_SUITE_P(
                                  {"model.feed_width", "12"}},
                                 {kSmooth, {"model.skip", "no"}, {"model.input", "position"}},
                                 {kSmooth, {"model.tied", "no"}}})));
+INSTANTIATE_TEST_SUITE_P(LstmSelfAttentionClick, ModelForms,
+                         testing::ValuesIn(forms_of("lstm_self_attention_click",
+                                                    {{kSmooth, {"model.hidden", "8"}},
+                                                     {kSmooth,
+                                                      {"model.attention", "additive"},
+                                                      {"model.hidden_layers", "0"},
+                                                      {"model.item_scale", "1"},
+                                                      {"model.user_input", "kind"}}})));
 INSTANTIATE_TEST_SUITE_P(Gru4Rec, ModelForms,
                          testing::ValuesIn(forms_of("gru4rec", {{},
                                                                 {{"model.layers", "2"},
