@@ -33,6 +33,7 @@ std::vector<OptionSpec> options() {
   specs.push_back({"against", OptionKind::text, "",
                    "run folders or counted models to compare it with, user by user; with several "
                    "--run, which are one model with several seeds, these are one model too"});
+  specs.push_back(cold_items_option());
   specs.push_back(
       {"by", OptionKind::text, "",
        "tell groups of questions apart: by popularity (training events of the item asked "
@@ -57,6 +58,7 @@ class Evaluator {
       : ctx_(ctx),
         comm_(comm),
         dataset_(dataset),
+        given_(given),
         split_(given.text("split") == "test" ? Split::test : Split::validation),
         lists_(given.flag("lists")),
         category_(given.text("category")),
@@ -84,6 +86,7 @@ class Evaluator {
     for (const OptionSpec& spec : evaluate_options())
       if (loaded->options.has(spec.key) && spec.key != "data.max_length")
         settings_[spec.key] = loaded->options.text(spec.key);
+    serve_cold_items(ctx_, comm_, given_, dataset_, *loaded);
     const Protocol protocol(dataset_, protocol_options_from(loaded->options));
     SR_CHECK(!lists_ || protocol.kind() != ProtocolKind::ctr, ErrorKind::usage,
              "--lists: protocol ctr asks for clicks and ranks no items");
@@ -99,6 +102,7 @@ class Evaluator {
   Context& ctx_;
   Communicator& comm_;
   const Dataset& dataset_;
+  const Options& given_;
   Split split_;
   bool lists_;
   std::string category_;

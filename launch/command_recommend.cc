@@ -36,6 +36,7 @@ std::vector<OptionSpec> options() {
   specs.push_back({"k", OptionKind::integer, "10", "items a person", "1..1000"});
   specs.push_back({"candidates", OptionKind::text, "",
                    "file of the items that may be recommended, a key a line; none: all items"});
+  specs.push_back(cold_items_option());
   specs.push_back({"diversity", OptionKind::real, "0",
                    "how much unlikeness counts against relevance: maximal marginal relevance",
                    "0..1"});
@@ -154,6 +155,7 @@ int run(const Options& given, Communicator& comm) {
   Context& ctx = device.ctx();
   const auto loaded = load_model(ctx, comm, given.text("run"), given.text("model.name"), dataset,
                                  use_settings(given), warn);
+  serve_cold_items(ctx, comm, given, dataset, *loaded);
   if (given.flag("stdin")) {
     const auto done = answer_stream(ctx, *loaded->model, dataset,
                                     recommend_options(given, dataset, *loaded), std::cin);

@@ -15,6 +15,11 @@ std::vector<Bucket> groups_by(const Known& known, const std::string& by) {
   return buckets(by == "popularity" ? known.target_events_Q : known.history_Q);
 }
 
+// Whom no model is asked of: the same for all models.
+bool has_new_people(const Known& known, const std::string& by) {
+  return by == "history" && !known.new_people_rank.empty();
+}
+
 // Of the questions of a group; without "auc" where their labels are all alike.
 Metrics group_metrics(const Evaluation& e, const Bucket& group) {
   if (!e.rank_Q.empty()) {
@@ -80,9 +85,10 @@ std::string groups_table(const std::vector<EvaluatedModel>& results, const Known
     header.push_back(
         fmt::format("{} {}", metric_title(metric), fmt::format("{}", fmt::join(model.names, ","))));
   std::vector<std::vector<std::string>> rows;
-  if (by == "history" && known.without_history > 0) {
-    rows.push_back({"0, not asked", with_commas(known.without_history)});
-    rows.back().resize(header.size(), "-");
+  if (has_new_people(known, by) && !asked.rank_Q.empty()) {
+    const double value = ranking_metrics(known.new_people_rank).at(metric);
+    rows.push_back({"0: by popularity", with_commas(std::ssize(known.new_people_rank))});
+    rows.back().resize(header.size(), fmt::format("{:.4f}", value));
   }
   for (const Bucket& group : groups_by(known, by)) {
     rows.push_back({range_text(group), with_commas(std::ssize(group.questions))});
@@ -98,6 +104,14 @@ std::string groups_table(const std::vector<EvaluatedModel>& results, const Known
 nlohmann::ordered_json groups_json(const EvaluatedModel& model, const Known& known,
                                    const std::string& by) {
   nlohmann::ordered_json groups = nlohmann::ordered_json::array();
+  if (has_new_people(known, by)) {
+    const Metrics all = ranking_metrics(known.new_people_rank);
+    groups.push_back({{"from", 0},
+                      {"to", 0},
+                      {"answered_by", "popularity of the scene"},
+                      {"questions", known.new_people_rank.size()},
+                      {"metrics", {{"ndcg@10", all.at("ndcg@10")}, {"hr@10", all.at("hr@10")}}}});
+  }
   for (const Bucket& group : groups_by(known, by))
     groups.push_back({{"from", group.first},
                       {"to", group.last},

@@ -16,7 +16,8 @@ bool is_grouping(const std::string& by);
 
 // A line each: coverage, Gini, novelty, popularity lift, diversity of the ten best.
 std::string lists_table(const std::vector<EvaluatedModel>& results);
-// A line a group, a column a model.
+// A line a group, a column a model. People without history, whom models are not asked of, are
+// answered with what is popular in their scene.
 std::string groups_table(const std::vector<EvaluatedModel>& results, const Known& known,
                          const std::string& by);
 // A list of groups with their metrics; means over seeds.

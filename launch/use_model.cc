@@ -1,12 +1,14 @@
 // A run brings its own options; the command line may only change how it is asked.
 #include "launch/use_model.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "backend/check.h"
 #include "launch/model_choice.h"
 #include "launch/rank_device.h"
 #include "launch/ranks.h"
+#include "trainer/cold_start.h"
 #include "trainer/evaluate.h"
 
 namespace seqrank {
@@ -44,6 +46,25 @@ void warn(const std::string& line) {
 
 std::string chosen_model(const Options& given) {
   return given.has("run") ? given.text("run") : given.text("model.name");
+}
+
+OptionSpec cold_items_option() {
+  return {"cold-items", OptionKind::choice, "kept",
+          "vectors of items that training has no event of. kept: as they began; features: the mean "
+          "of those of the items that share their features",
+          "kept|features"};
+}
+
+void serve_cold_items(Context& ctx, Communicator& comm, const Options& given,
+                      const Dataset& dataset, LoadedModel& loaded) {
+  const bool has_vectors =  // models that are counted have none
+      std::ranges::any_of(loaded.parameters.parameters(), &Parameter::by_item);
+  if (given.text("cold-items") == "kept" || !has_vectors) return;
+  const Protocol protocol(dataset, protocol_options_from(loaded.options));
+  const ColdItems items = give_vectors_by_features(ctx, loaded.parameters, protocol);
+  if (comm.rank() == 0)
+    warn(fmt::format("{}: {} of {} items have no training events; {} got vectors by their features",
+                     loaded.origin, items.cold, dataset.items(), items.given));
 }
 
 std::map<std::string, std::string> use_settings(const Options& given) {

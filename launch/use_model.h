@@ -8,6 +8,7 @@
 
 #include "data/dataset.h"
 #include "models/options.h"
+#include "trainer/load_model.h"
 
 namespace seqrank {
 
@@ -21,6 +22,12 @@ Dataset open_for_use(const Options& given);
 void warn(const std::string& line);  // on standard error
 
 std::string chosen_model(const Options& given);  // for people: the run folder or the model's name
+
+// "cold-items", and what it asks for: vectors by features for the items of a loaded model that its
+// protocol's training events do not have.
+OptionSpec cold_items_option();
+void serve_cold_items(Context& ctx, Communicator& comm, const Options& given,
+                      const Dataset& dataset, LoadedModel& loaded);
 
 // What is given of evaluate_options(), for load_model().
 std::map<std::string, std::string> use_settings(const Options& given);

@@ -5,24 +5,13 @@
 
 #include "backend/ops/top_k.h"
 #include "backend/transfer.h"
+#include "trainer/cold_start.h"
 
 namespace seqrank {
 namespace {
 
 constexpr std::int64_t kListed = 10;
 constexpr std::int64_t kScoreElements = 4 << 20;  // of one block of scores: 16 MiB
-
-std::vector<std::int64_t> training_events_by_item(const Protocol& protocol) {
-  const Dataset& dataset = protocol.dataset();
-  std::vector<std::int64_t> events_V(dataset.items(), 0);
-  std::vector<std::int32_t> items;
-  for (std::int64_t s = 0; s < dataset.sequences(); ++s) {
-    items.resize(protocol.training_events(s));
-    dataset.read_items(dataset.begin(s), items);
-    for (const std::int32_t item : items) ++events_V[item];
-  }
-  return events_V;
-}
 
 // Of each question, the mean over its history of what events_V says. Histories of a sequence grow.
 std::vector<double> means_over_histories(const Questions& questions,
@@ -58,19 +47,6 @@ std::vector<std::int32_t> categories(const Dataset& dataset, const std::string& 
                                             dataset.path(), name, names));
 }
 
-// People whose first event is in the split: of it nothing is asked. Only a cut in time makes them.
-std::int64_t people_without_history(const Questions& questions) {
-  const Protocol& protocol = questions.protocol();
-  if (protocol.kind() != ProtocolKind::temporal) return 0;
-  std::int64_t people = 0;
-  for (std::int64_t s = 0; s < questions.dataset().sequences(); ++s) {
-    if (protocol.training_events(s) > 0 || questions.dataset().length(s) == 0) continue;
-    const bool before_test = protocol.targets(Split::validation, s).end > 0;
-    people += before_test == (questions.split() == Split::validation);
-  }
-  return people;
-}
-
 // The best items for questions [begin, end), to their places.
 void list_block(Context& ctx, Model& model, const Questions& questions,
                 const EvaluateOptions& options, std::int64_t begin, std::int64_t end,
@@ -102,7 +78,7 @@ Known known_of(const Questions& questions) {
     known.history_Q.push_back(question.history_events);
     known.target_events_Q.push_back(events_V[target]);
   }
-  known.without_history = people_without_history(questions);
+  known.new_people_rank = ranks_of_new_people(questions.protocol(), questions.split());
   return known;
 }
 

@@ -11,7 +11,7 @@ namespace seqrank {
 struct Known {
   std::vector<std::int64_t> history_Q;        // events before the target
   std::vector<std::int64_t> target_events_Q;  // training events of its item
-  std::int64_t without_history = 0;           // people who are new in the split, and not asked
+  std::vector<std::int32_t> new_people_rank;  // trainer/cold_start.h: no model is asked of them
 };
 Known known_of(const Questions& questions);
 

@@ -6,6 +6,7 @@
 """
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -77,6 +78,45 @@ def two_ranks_give_the_same_numbers(program):
         assert abs(mean - one["metrics"]["ndcg@10"]) < 1e-9
 
 
+def new_items_are_found_by_their_features_and_new_people_by_their_scene(program):
+    """Four kinds of people have items of their kind alone; after the cut each meets a new one, and
+    new people come, to one of two scenes."""
+    random.seed(4)
+    lines, kinds = [], {}
+    for user in range(80):
+        for place in range(12):
+            item = f"{user % 4}-{random.randrange(15)}"
+            lines.append((f"u{user}", item, 1000 + place, f"s{user % 2}"))
+        lines.append((f"u{user}", f"{user % 4}-new{user // 40}", 2000, f"s{user % 2}"))
+    for user in range(10):  # what is most popular in the one scene and in the other
+        lines += [(f"a{user}", f"{scene}-0", 1000 + user, f"s{scene}") for scene in (0, 1)]
+        lines.append((f"b{user}", f"{user % 2}-0", 2000, f"s{user % 2}"))
+    for _, item, _, _ in lines:
+        kinds[item] = item[0]
+    with open("in.tsv", "w", encoding="utf-8") as text:
+        text.write("user\titem\ttime\tscene\n")
+        text.writelines("\t".join(map(str, line)) + "\n" for line in lines)
+    with open("kinds.tsv", "w", encoding="utf-8") as text:
+        text.write("item\tkind\n")
+        text.writelines(f"{item}\tkind {kind}\n" for item, kind in kinds.items())
+    subprocess.run([program, "prepare", "--input=in.tsv", "--domain=scene",
+                    "--item-features=kinds.tsv", "--item-features-columns=kind",
+                    "--output=data.h5"], check=True, capture_output=True)
+    cut = ("--data.protocol=temporal", "--data.validation_from=1500", "--data.test_from=1900")
+    train(program, "run", *cut, "--train.learning_rate=0.02", steps=100)
+    groups = {}
+    for cold in ("kept", "features"):
+        told, found = evaluate(program, "--run=run", f"--cold-items={cold}",
+                               "--by=popularity,history")
+        groups[cold] = {by: {g["from"]: g for g in found["by"][by]} for by in found["by"]}
+        new = groups[cold]["history"][0]
+        assert (new["questions"], new["answered_by"]) == (10, "popularity of the scene"), new
+        assert new["metrics"]["hr@10"] == 1 and "0: by popularity" in told, told
+        assert groups[cold]["popularity"][0]["questions"] == 80
+    ndcg = {cold: groups[cold]["popularity"][0]["metrics"]["ndcg@10"] for cold in groups}
+    assert ndcg["features"] > 3 * ndcg["kept"] and ndcg["features"] > 0.2, ndcg
+
+
 def seeds_are_averaged_before_people_are_paired(program):
     make_data(program)
     for run in ("a1", "a2", "b1", "b2"):
@@ -104,4 +144,5 @@ if __name__ == "__main__":
         session_protocol_is_trained_on_and_taken_from_the_run,
         a_model_trained_on_sessions_side_by_side_is_evaluated,
         ctr_needs_a_model_that_scores_clicks, two_ranks_give_the_same_numbers,
+        new_items_are_found_by_their_features_and_new_people_by_their_scene,
         seeds_are_averaged_before_people_are_paired)})

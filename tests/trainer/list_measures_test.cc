@@ -56,8 +56,10 @@ TEST(ListMeasures, KnowsWhatTheProtocolLeavesForTraining) {
   const Known known = known_of(Questions(protocol, Split::test));
   EXPECT_EQ(known.history_Q, (std::vector<std::int64_t>{3, 1}));
   EXPECT_EQ(known.target_events_Q, (std::vector<std::int64_t>{0, 1}));  // items 2 and 1
-  EXPECT_EQ(known.without_history, 1);
-  EXPECT_EQ(known_of(Questions(protocol, Split::validation)).without_history, 1);
+  // Training has item 0 twice and 1 once; the new person asks for item 2.
+  EXPECT_EQ(known.new_people_rank, (std::vector<std::int32_t>{3}));
+  EXPECT_EQ(known_of(Questions(protocol, Split::validation)).new_people_rank,
+            (std::vector<std::int32_t>{2}));
 }
 
 // The same from numpy's own operations, on random lists of any length up to ten.
