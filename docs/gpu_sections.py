@@ -70,7 +70,7 @@ def others(result):
         sizes = ", ".join(f"{name} {size}" for name, size in row["sizes"].items())
         rate = (f"{1e-12 * row['flops'] / ours:.2f} TFLOP/s" if "flops" in row
                 else f"{1e-9 * row['bytes'] / ours:.0f} GB/s" if "bytes" in row else "-")
-        rows.append([row["op"] + (f" ({row['way']})" if "way" in row else ""), row["pass"],
+        rows.append([row["op"] + (f" by {row['by']}" if row.get("by") else ""), row["pass"],
                      row["type"], row["lengths"] or "-", sizes, f"{1e3 * ours:.3f}", rate,
                      "-" if theirs is None else f"{1e3 * theirs:.3f}", way, ratio(ours, theirs)])
     return table(["operator", "pass", "type", "lengths", "sizes", "ours, ms", "ours",

@@ -5,7 +5,7 @@
 #     into DIR, to be carried
 #   tests/gpu.sh [--from DIR] [--out DIR] [--data FILE.h5]
 #     there: all tests, as a table and in OUT/gpu.json; exit 1 if one fails, 77 without a GPU
-#   tests/gpu.sh --bench [...]
+#   tests/gpu.sh --bench [--ops "--bench.ops=recurrence ..."] [--steps 64x32,...] [...]
 #     there: speed beside PyTorch's, see tests/gpu_bench.py
 #   ... --quick
 #     few tests and steps: for a build with the emulated device, --from build/cuda-emulated

@@ -15,8 +15,6 @@ import gpu_run
 HERE = os.path.dirname(os.path.abspath(__file__))
 QUICK_OPS = ["--bench.lengths=8", "--bench.events=32", "--bench.head_widths=32", "--bench.width=32",
              "--bench.items=40", "--bench.repeats=1"]
-# Width and batch, beside the configuration of ML-1M; the second is one that fills a GPU.
-STEP_SIZES = ((64, 32), (256, 512))
 
 
 def read(machine, name):
@@ -40,7 +38,7 @@ def torch(machine, limit, what, source, result, *words):
 
 def our_ops(machine, limit):
     machine.seqrank("bench", "ops", "--device=cuda", f"--json={machine.path('ops.json')}",
-                    *(QUICK_OPS if machine.quick else []), limit=limit)
+                    *(QUICK_OPS if machine.quick else machine.ops.split()), limit=limit)
     return f"{len(read(machine, 'ops.json')['speeds'])} measured"
 
 
@@ -129,7 +127,7 @@ def print_table(rows):
 def summary(machine, _limit):
     ours, theirs = read(machine, "ops.json"), read(machine, "torch_ops.json")
     steps = []
-    for width, batch, precision in STEP_CASES:
+    for width, batch, precision in step_cases(machine):
         name = step_name(width, batch, precision)
         if read(machine, name):
             steps.append({"width": width, "batch": batch, "precision": precision,
@@ -150,11 +148,17 @@ def summary(machine, _limit):
     return "gpu_bench.json"
 
 
-STEP_CASES = [(*sizes, precision) for sizes in STEP_SIZES for precision in ("fp32", "bf16")]
-STEPS = (
-    ("our operators", 100, our_ops),
-    ("the same in PyTorch", 150, their_ops),
-    *((f"step {w}, {b}, {p}", 45, our_step(w, b, p)) for w, b, p in STEP_CASES),
-    *((f"PyTorch's {w}, {b}, {p}", 60, their_step(w, b, p)) for w, b, p in STEP_CASES),
-    ("table", 5, summary),
-)
+def step_cases(machine):
+    sizes = [tuple(map(int, word.split("x"))) for word in machine.steps.split(",") if word]
+    return [(*size, precision) for size in sizes for precision in ("fp32", "bf16")]
+
+
+def steps(machine):
+    cases = step_cases(machine)
+    return (
+        ("our operators", 100, our_ops),
+        ("the same in PyTorch", 150, their_ops),
+        *((f"step {w}, {b}, {p}", 45, our_step(w, b, p)) for w, b, p in cases),
+        *((f"PyTorch's {w}, {b}, {p}", 60, their_step(w, b, p)) for w, b, p in cases),
+        ("table", 5, summary),
+    )

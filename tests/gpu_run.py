@@ -301,12 +301,16 @@ def main():
     parser.add_argument("--data", help="a data set, as `seqrank prepare` writes it")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--bench", action="store_true")
+    parser.add_argument("--ops", default="", help="of --bench: options of `seqrank bench ops`")
+    parser.add_argument("--steps", default="64x32,256x512",
+                        help="of --bench: widths and batches of whole steps of training")
     given = parser.parse_args()
     machine = Machine(given)
+    machine.ops, machine.steps = given.ops, given.steps
     steps = STEPS
     if given.bench:
         import gpu_bench  # pylint: disable=import-outside-toplevel
-        steps = STEPS[:2] + tuple((step,) for step in gpu_bench.STEPS)
+        steps = STEPS[:2] + tuple((step,) for step in gpu_bench.steps(machine))
     begin = time.monotonic()
     results = run_steps(machine, steps)
     name = "gpu_bench_steps.json" if given.bench else "gpu.json"
