@@ -72,7 +72,7 @@ TEST_F(TrainOnDevice, OneRankHasTheLossesOfTheCpu) {
   expect_losses_as_on_cpu("one", 1e-3);
   const std::string log = read_file(temp_.path() + "/one-cuda/log.txt");
   EXPECT_NE(log.find("own kernels: GRU"), log.npos) << log;
-  EXPECT_EQ(log.find("own kernels: GRU"), log.rfind("cuDNN")) << "said once: " << log;
+  EXPECT_EQ(log.find("own kernels: GRU"), log.rfind("own kernels")) << "said once: " << log;
 }
 
 TEST_F(TrainOnDevice, TwoRanksHaveTheLossesOfTheCpu) {
@@ -185,8 +185,10 @@ TEST_F(TrainOnDevice, SteadyStateWaitsForNothingAndAllocatesNothing) {
   };
   steps(0, 4);
   ctx.compute().synchronize();
+  steps(4, 16);  // more of them in flight at once, and the blocks they hold, than are watched below
+  ctx.compute().synchronize();
   const std::int64_t waits = device_waits(), blocks = ctx.arena().device_allocations();
-  steps(4, 8);
+  steps(16, 20);
   EXPECT_EQ(device_waits(), waits);
 #ifndef SEQRANK_ARENA_PASSES_THROUGH
   EXPECT_EQ(ctx.arena().device_allocations(), blocks);
