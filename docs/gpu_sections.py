@@ -10,8 +10,8 @@ def tests(records, _):
     out = []
     for r in records:
         steps = r.result["steps"]
-        out += [f"`tests/gpu.sh` in {r.result['seconds']:.0f} s on {machine_gpus(r)}; steps of "
-                "one group ran side by side.", ""]
+        out += [f"{cell(r.get('title'))}. {r.result['seconds']:.0f} s on {machine_gpus(r)}; steps of one "
+                "group ran side by side.", ""]
         out += table(["step", "outcome", "seconds", "what it told"],
                      [[s["step"], s["outcome"], f"{s['seconds']:.1f}", s["told"]] for s in steps])
     return out
