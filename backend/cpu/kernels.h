@@ -8,6 +8,7 @@
 #include "backend/ops/loss_scale.h"
 #include "backend/ops/matmul.h"
 #include "backend/ops/optimiser.h"
+#include "backend/ops/softmax_tiles.h"
 #include "backend/ops/unique_rows.h"
 
 namespace seqrank::cpu {
@@ -48,6 +49,14 @@ void layer_norm_backward(Context& ctx, Tensor& dx_ND, Tensor& dgain_D, Tensor& d
 
 void dropout(Context& ctx, Tensor& y_ND, const Tensor& x_ND, const DropoutKey& key,
              const Tensor& place_B, const Tensor& offset_B1);
+
+void add_to_softmax(Context& ctx, Tensor& state_N4, Tensor& logit_NT, const Tensor& target_N,
+                    const TileItems& items);
+void join_softmax(Context& ctx, Tensor& state_N4, const Tensor& state_RN4);
+void add_softmax_loss(Context& ctx, Tensor& loss_1, const Tensor& state_N4,
+                      const SoftmaxTarget& wanted);
+void softmax_gradient(Context& ctx, Tensor& logit_NT, const Tensor& state_N4,
+                      const Tensor& target_N, const TileItems& items, const SoftmaxTarget& wanted);
 
 void add_squared_norm(Context& ctx, Tensor& sum_1, const Tensor& x);
 void clip_scale(Context& ctx, Tensor& scale_1, const Tensor& squared_norm_1, float clip);

@@ -24,6 +24,7 @@
 #include "backend/ops/sampled_loss.h"
 #include "backend/ops/silu_attention.h"
 #include "backend/ops/softmax_cross_entropy.h"
+#include "backend/ops/softmax_tiles.h"
 #include "backend/ops/top_k.h"
 #include "backend/ops/unique_rows.h"
 
@@ -81,6 +82,10 @@ decltype(seqrank::sampled_loss) sampled_loss;
 decltype(seqrank::silu_attention) silu_attention;
 decltype(seqrank::silu_attention_backward) silu_attention_backward;
 decltype(seqrank::softmax_cross_entropy) softmax_cross_entropy;
+decltype(seqrank::add_to_softmax) add_to_softmax;
+decltype(seqrank::join_softmax) join_softmax;
+decltype(seqrank::add_softmax_loss) add_softmax_loss;
+decltype(seqrank::softmax_gradient) softmax_gradient;
 decltype(seqrank::top_k) top_k;
 decltype(seqrank::rank_of) rank_of;
 decltype(seqrank::mask_items) mask_items;
