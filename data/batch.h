@@ -101,7 +101,8 @@ struct Batch {
   std::vector<std::int32_t> sequences_at_T;  // sequences that still have an event at step t
   std::vector<std::int64_t> sequence_B;      // which sequence of the data set each one is
 
-  std::int64_t global_targets = 0;  // over all ranks
+  std::int64_t global_targets = 0;      // over all ranks
+  std::vector<std::int64_t> targets_R;  // of each rank, when training
   std::int64_t global_sequences = 0;
   std::int64_t global_events = 0;
 };

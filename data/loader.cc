@@ -106,7 +106,10 @@ Batch TrainLoader::Impl::make_next(std::int64_t step, std::span<const Window> al
     share.windows.push_back(all[i]);
     share.places.push_back(first_place + static_cast<std::int64_t>(i));
   }
-  return pack(step, all, share);
+  Batch batch = pack(step, all, share);
+  batch.targets_R.resize(options.world);
+  for (std::size_t i = 0; i < all.size(); ++i) batch.targets_R[rank_of[i]] += events[i];
+  return batch;
 }
 
 Batch TrainLoader::Impl::make_slots(std::int64_t step) {
@@ -117,9 +120,13 @@ Batch TrainLoader::Impl::make_slots(std::int64_t step) {
   };
   std::vector<Window> all;
   std::vector<Reading> mine;
+  std::vector<std::int64_t> targets_R(options.world);
+  int rank = 0;  // of the slot
   for (std::int64_t slot = 0; slot < range.all; ++slot) {
     const auto part = slots->at(step / steps_per_epoch(), step % steps_per_epoch(), slot);
     if (!part) continue;
+    while (slot >= slot_range(options.global_batch, rank, options.world).end) ++rank;
+    targets_R[rank] += part->window.events;
     all.push_back(part->window);
     if (range.begin <= slot && slot < range.end) mine.push_back({slot - range.begin, *part});
   }
@@ -131,6 +138,7 @@ Batch TrainLoader::Impl::make_slots(std::int64_t step) {
     share.places.push_back(reading.part.place);
   }
   Batch batch = pack(step, all, share);
+  batch.targets_R = std::move(targets_R);
   batch.state_from_B = Tensor(arena, DType::i32, {batch.sequences}, Tag::batch);
   batch.state_at_S = Tensor(arena, DType::i32, {range.count()}, Tag::batch);
   const auto state_at_S = batch.state_at_S.span<std::int32_t>();

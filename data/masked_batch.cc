@@ -2,6 +2,7 @@
 #include "data/masked_batch.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "backend/check.h"
 #include "backend/philox.h"
@@ -144,15 +145,15 @@ Batch masked_batch(const Dataset& dataset, Arena& arena, const BatchNeeds& needs
                    const MaskedBatchOptions& options, std::span<const Window> windows,
                    std::int64_t first_place) {
   std::vector<Sample> all, mine;
-  std::vector<std::int64_t> events;
-  std::int64_t global_targets = 0, global_events = 0;
+  std::vector<std::int64_t> events, targets;
+  std::int64_t global_events = 0;
   for (std::size_t i = 0; i < windows.size(); ++i) {
     const std::int64_t place = first_place + static_cast<std::int64_t>(i);
     all.push_back(sample_of(windows, i, needs.masking.halves, options.seed, place));
     events.push_back(all.back().events());
     global_events += events.back();
-    global_targets += static_cast<std::int64_t>(
-        hidden_positions(needs.masking, options.seed, place, events.back()).size());
+    targets.push_back(static_cast<std::int64_t>(
+        hidden_positions(needs.masking, options.seed, place, events.back()).size()));
   }
   const std::vector<int> rank_of = assign_ranks(events, options.world);
   for (std::size_t i = 0; i < all.size(); ++i)
@@ -167,7 +168,9 @@ Batch masked_batch(const Dataset& dataset, Arena& arena, const BatchNeeds& needs
       batch.same_B.span<float>()[b] = mine[b].same() ? 1.0f : 0.0f;
   }
   batch.global_events = global_events;
-  batch.global_targets = global_targets;
+  batch.targets_R.resize(options.world);
+  for (std::size_t i = 0; i < all.size(); ++i) batch.targets_R[rank_of[i]] += targets[i];
+  batch.global_targets = std::reduce(targets.begin(), targets.end());
   batch.global_sequences = static_cast<std::int64_t>(all.size());
   return batch;
 }

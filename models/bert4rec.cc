@@ -53,13 +53,7 @@ class Bert4Rec final : public AttentiveRanker {
 
   Var loss(Tape& tape, const Batch& batch) override {
     Var h_MD = nn::select_rows(tape, encode(tape, batch, nullptr), batch.target_index_M);
-    return items_.loss_at(tape, head(tape, h_MD), batch.target_M, batch.global_targets);
-  }
-
-  void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    const Var last_BD = nn::select_rows(tape, encode(tape, batch, nullptr), batch.last_B);
-    items_.scores(ctx, score_BV, head(tape, last_BD).value());
+    return items_.loss_at(tape, head(tape, h_MD), batch.target_M, batch);
   }
 
  private:
@@ -81,7 +75,7 @@ class Bert4Rec final : public AttentiveRanker {
     return blocks_(tape, x_ND, batch, weight_N);
   }
 
-  Var head(Tape& tape, Var h_MD) {
+  Var head(Tape& tape, Var h_MD) override {
     h_MD = nn::activate(tape, Activation::gelu, nn::linear(tape, h_MD, *head_.w, head_.b));
     return nn::layer_norm(tape, h_MD, *head_norm_.gain_D, *head_norm_.bias_D);
   }

@@ -110,7 +110,7 @@ class InterestTransfer final : public TrainedModel, public AttentionModel {
     const Encoded encoded = encode(tape, batch);
     Tensor last_BD = ctx.empty(DType::f32, {batch.sequences, width_});
     gather_rows(ctx, last_BD, encoded.state_ND.value(), batch.last_B);
-    items_.scores(ctx, score_BV, last_BD);
+    items_.scores(ctx, score_BV, items_.scored_states(ctx, last_BD));
     if (recommend_ != "items") raise_by_interest(tape, batch, encoded.context_ND, score_BV);
   }
 

@@ -25,6 +25,19 @@ class Model {
   virtual void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) = 0;
 };
 
+class ItemTable;
+
+// Ranks items by how a state meets the vector of each, and nothing else: so the items may be scored
+// part by part, and by the ranks that hold them.
+class StateRanker {
+ public:
+  virtual ~StateRanker() = default;
+  // [B, D]: after each sequence of the batch, as ItemTable::score_rows() takes it. hooks: for rows
+  // of a table that others hold; the batch then has item_rows.
+  virtual Tensor next_states(Context& ctx, const Batch& batch, const TapeHooks& hooks) = 0;
+  virtual const ItemTable& item_table() const = 0;
+};
+
 // Says how likely a given item is to be taken, after a history: click-through.
 class ClickModel {
  public:

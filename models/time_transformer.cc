@@ -76,7 +76,7 @@ class TimeTransformer final : public AttentiveRanker {
     const Var h_ND = encode(tape, batch, nullptr);
     if (objective_ == Objective::next) return items_.loss(tape, h_ND, batch);
     const Var h_MD = nn::select_rows(tape, h_ND, batch.target_index_M);
-    Var loss = items_.loss_at(tape, h_MD, batch.target_M, batch.global_targets);
+    Var loss = items_.loss_at(tape, h_MD, batch.target_M, batch);
     if (!masking_.halves) return loss;
     const Var mean_BD =
         nn::select_rows(tape, nn::prefix_pool(tape, Pool::mean, h_ND, batch), batch.last_B);

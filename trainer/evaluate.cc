@@ -35,6 +35,12 @@ void check_can_answer(const Model& model, ProtocolKind protocol) {
            "that does, or another protocol");
 }
 
+void check_can_answer_split(const Model& model) {
+  SR_CHECK(dynamic_cast<const StateRanker*>(&model) != nullptr, ErrorKind::usage,
+           "--table.split: this model scores items by more than a state and their vectors, which a "
+           "split table does not do; give --train.evaluate_every=0 or --table.split=no");
+}
+
 Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Protocol& protocol,
                     const EvaluateOptions& options) {
   return *evaluate_unless(ctx, comm, model, protocol, options, [] { return false; });
@@ -42,7 +48,8 @@ Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Protoc
 
 std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Model& model,
                                           const Protocol& protocol, const EvaluateOptions& options,
-                                          const std::function<bool()>& stop) {
+                                          const std::function<bool()>& stop,
+                                          GradientExchange* exchange) {
   const auto started = std::chrono::steady_clock::now();
   check_can_answer(model, protocol.kind());
   const InFp32 in_fp32(ctx);
@@ -51,8 +58,9 @@ std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Mode
            "{}: no sequence has a {} target under protocol {}; p1 needs sequences of at least 3 "
            "events, ctr of 10",
            protocol.dataset().path(), split_name(options.split), protocol_name(protocol.kind()));
-  const auto kind = protocol.kind() == ProtocolKind::ctr ? evaluate_clicks : evaluate_ranking;
-  auto result = kind(ctx, comm, model, questions, options, stop);
+  auto result = protocol.kind() == ProtocolKind::ctr
+                    ? evaluate_clicks(ctx, comm, model, questions, options, stop)
+                    : evaluate_ranking(ctx, comm, model, questions, options, stop, exchange);
   if (!result) return result;
   result->protocol = protocol_name(protocol.kind());
   result->split = split_name(options.split);

@@ -16,6 +16,8 @@
 
 namespace seqrank {
 
+class GradientExchange;
+
 enum class Seen { masked, kept };  // whether items of the history may be recommended again
 
 struct EvaluateOptions {
@@ -44,15 +46,19 @@ struct Evaluation {
 
 // Throws Error(usage) for a model that does not score clicks where the protocol asks for them.
 void check_can_answer(const Model& model, ProtocolKind protocol);
+// Likewise for one that scores items by more than a state, where its tables are split.
+void check_can_answer_split(const Model& model);
 
 // Collective. Throws as check_can_answer(), and Error(data) where no sequence has a target.
 Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Protocol& protocol,
                     const EvaluateOptions& options);
 // Likewise, but gives up, on all ranks, where `stop` becomes true on one. It is asked between
-// blocks of questions, and not after the last.
+// blocks of questions, and not after the last. exchange: by which a model that is being trained has
+// its parameters, settled; its tables may be split over ranks.
 std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Model& model,
                                           const Protocol& protocol, const EvaluateOptions& options,
-                                          const std::function<bool()>& stop);
+                                          const std::function<bool()>& stop,
+                                          GradientExchange* exchange = nullptr);
 
 // One pass over the training split, on every rank alike.
 void fit_counts(Context& ctx, CountingModel& model, const Protocol& protocol,

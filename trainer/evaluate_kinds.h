@@ -2,15 +2,62 @@
 // adds what both have in common.
 #pragma once
 
+#include <algorithm>
+
 #include "trainer/evaluate.h"
 
 namespace seqrank {
 
+// What one question is answered with: the rank of its target, how many other items score the same,
+// and the best items where they are wanted.
+struct Answer {
+  std::int32_t rank;
+  std::int32_t tied;
+  std::span<const std::int32_t> best_K;
+};
+
+// A row of whole numbers for each question, zero but where this rank fills it in, until summed:
+// where several ranks answer one together, each fills in its part of the counts.
+class Answers {
+ public:
+  Answers(Context& ctx, std::int64_t questions, std::int64_t best)
+      : best_(best),
+        all_(ctx.host_arena(), DType::i32, {questions * (2 + best) + 1}, Tag::workspace) {
+    std::ranges::fill(all_.span<std::int32_t>(), 0);
+  }
+  std::int64_t best() const { return best_; }
+  void set(std::int64_t question, const Answer& answer) {
+    const auto row = all_.span<std::int32_t>().subspan(question * (2 + best_), 2 + best_);
+    row[0] = answer.rank;
+    row[1] = answer.tied;
+    std::ranges::copy(answer.best_K, row.begin() + 2);
+  }
+  Answer at(std::int64_t question) const {
+    const auto row = all_.span<std::int32_t>().subspan(question * (2 + best_), 2 + best_);
+    return {row[0], row[1], row.subspan(2)};
+  }
+  std::int32_t& gave_up() { return all_.span<std::int32_t>().back(); }  // how many ranks did
+  void sum(Communicator& comm) {
+    comm.all_reduce(all_, Reduce::sum);
+    comm.stream().synchronize();
+  }
+
+ private:
+  std::int64_t best_;
+  Tensor all_;
+};
+
 // Both fill in the metrics and what is by question.
+// exchange: see evaluate_unless().
 std::optional<Evaluation> evaluate_ranking(Context& ctx, Communicator& comm, Model& model,
                                            const Questions& questions,
                                            const EvaluateOptions& options,
-                                           const std::function<bool()>& stop);
+                                           const std::function<bool()>& stop,
+                                           GradientExchange* exchange);
+// All questions, by the ranks that hold a split table together. The model is a StateRanker.
+void answer_together(Context& ctx, Communicator& comm, Model& model, const Questions& questions,
+                     const EvaluateOptions& options, const std::function<bool()>& stop,
+                     GradientExchange& exchange, Answers& answers);
 // The model is a ClickModel. Throws Error(data) where all labels are alike.
 std::optional<Evaluation> evaluate_clicks(Context& ctx, Communicator& comm, Model& model,
                                           const Questions& questions,

@@ -6,49 +6,12 @@
 #include "backend/ops/top_k.h"
 #include "backend/transfer.h"
 #include "trainer/evaluate_kinds.h"
+#include "trainer/gradient_exchange.h"
 
 namespace seqrank {
 namespace {
 
 constexpr std::int64_t kScoreElements = 4 << 20;  // of one block of scores: 16 MiB
-
-// What one question is answered with: the rank of its target, how many other items score the same,
-// and the best items where they are wanted.
-struct Answer {
-  std::int32_t rank;
-  std::int32_t tied;
-  std::span<const std::int32_t> best_K;
-};
-
-// A row of whole numbers for each question, zero but where this rank fills it in, until summed.
-class Answers {
- public:
-  Answers(Context& ctx, std::int64_t questions, std::int64_t best)
-      : best_(best),
-        all_(ctx.host_arena(), DType::i32, {questions * (2 + best) + 1}, Tag::workspace) {
-    std::ranges::fill(all_.span<std::int32_t>(), 0);
-  }
-  std::int64_t best() const { return best_; }
-  void set(std::int64_t question, const Answer& answer) {
-    const auto row = all_.span<std::int32_t>().subspan(question * (2 + best_), 2 + best_);
-    row[0] = answer.rank;
-    row[1] = answer.tied;
-    std::ranges::copy(answer.best_K, row.begin() + 2);
-  }
-  Answer at(std::int64_t question) const {
-    const auto row = all_.span<std::int32_t>().subspan(question * (2 + best_), 2 + best_);
-    return {row[0], row[1], row.subspan(2)};
-  }
-  std::int32_t& gave_up() { return all_.span<std::int32_t>().back(); }  // how many ranks did
-  void sum(Communicator& comm) {
-    comm.all_reduce(all_, Reduce::sum);
-    comm.stream().synchronize();
-  }
-
- private:
-  std::int64_t best_;
-  Tensor all_;
-};
 
 // Answers questions [begin, end).
 void answer_block(Context& ctx, Model& model, const Questions& questions,
@@ -78,6 +41,22 @@ void answer_block(Context& ctx, Model& model, const Questions& questions,
     if (best > 0) best_K = host_best_BK.span<std::int32_t>().subspan(b * best, best);
     answers.set(begin + b,
                 {host_rank_B.data<std::int32_t>()[b], host_tied_B.data<std::int32_t>()[b], best_K});
+  }
+}
+
+// Those of this rank.
+void answer_alone(Context& ctx, const Communicator& comm, Model& model, const Questions& questions,
+                  const EvaluateOptions& options, const std::function<bool()>& stop,
+                  Answers& answers) {
+  const std::int64_t items = std::max<std::int64_t>(1, questions.dataset().items());
+  const std::int64_t block = std::clamp<std::int64_t>(kScoreElements / items, 1, 256);
+  const auto own = Communicator::piece_range(questions.count(), comm.rank(), comm.size());
+  for (std::int64_t begin = own.begin; begin < own.end; begin += block) {
+    if (stop()) {
+      answers.gave_up() = 1;
+      return;
+    }
+    answer_block(ctx, model, questions, options, begin, std::min(own.end, begin + block), answers);
   }
 }
 
@@ -122,19 +101,14 @@ void add_recall(Evaluation& result, const Questions& questions, const Answers& a
 std::optional<Evaluation> evaluate_ranking(Context& ctx, Communicator& comm, Model& model,
                                            const Questions& questions,
                                            const EvaluateOptions& options,
-                                           const std::function<bool()>& stop) {
+                                           const std::function<bool()>& stop,
+                                           GradientExchange* exchange) {
   const bool sets = questions.protocol().kind() == ProtocolKind::temporal;
   Answers answers(ctx, questions.count(), sets ? kCutoffs.back() : 0);
-  const std::int64_t items = std::max<std::int64_t>(1, questions.dataset().items());
-  const std::int64_t block = std::clamp<std::int64_t>(kScoreElements / items, 1, 256);
-  const auto own = Communicator::piece_range(questions.count(), comm.rank(), comm.size());
-  for (std::int64_t begin = own.begin; begin < own.end; begin += block) {
-    if (stop()) {
-      answers.gave_up() = 1;
-      break;
-    }
-    answer_block(ctx, model, questions, options, begin, std::min(own.end, begin + block), answers);
-  }
+  if (exchange != nullptr && exchange->splits_tables())
+    answer_together(ctx, comm, model, questions, options, stop, *exchange, answers);
+  else
+    answer_alone(ctx, comm, model, questions, options, stop, answers);
   answers.sum(comm);
   if (answers.gave_up() > 0) return std::nullopt;
 

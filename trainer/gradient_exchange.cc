@@ -27,7 +27,8 @@ GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, const Co
       store_(store),
       comm_(ranks.device),
       overlap_(options.overlap),
-      rows_(ctx, ranks, table_rows(store), options.overlap, groups) {
+      rows_(ctx, ranks, table_rows(store), options.overlap, groups),
+      groups_(groups) {
   const auto& parameters = store.parameters();
   bucket_of_.resize(parameters.size());
   bool full = true;  // the newest bucket takes no more
@@ -70,7 +71,38 @@ TapeHooks GradientExchange::hooks() {
                 gather_dense();
                 rows_.tell_next();
                 return rows;
-              }};
+              },
+          .table_ranks = table_ranks()};
+}
+
+TapeHooks GradientExchange::begin_reading(const Tensor& id_U) {
+  SR_ASSERT(values_ == Values::here, "{} rows read between steps without settle()", id_U.numel());
+  rows_.begin(id_U, {});
+  return {.complete = {},
+          .fetch_rows = [this](Parameter& table_VD,
+                               const Tensor& row_id_U) { return rows_.fetch(table_VD, row_id_U); },
+          .table_ranks = table_ranks()};
+}
+
+TableRanks GradientExchange::table_ranks() {
+  if (groups_.size() == 1) return {};
+  const auto between = [this](auto&& call) {
+    comm_.stream().wait(ctx_.compute().record());
+    call();
+    ctx_.compute().wait(comm_.stream().record());
+  };
+  TableRanks ranks{
+      .place = groups_.split().place,
+      .ranks = {},
+      .all_gather = [=, this](Tensor& x) { between([&] { groups_.within()->all_gather(x); }); },
+      .reduce_scatter =
+          [=, this](Tensor& x) {
+            between([&] { groups_.within()->reduce_scatter(x, Reduce::sum); });
+          }};
+  const int group = groups_.group(comm_.rank());
+  for (int place = 0; place < groups_.size(); ++place)
+    ranks.ranks.push_back(groups_.rank_at(group, place));
+  return ranks;
 }
 
 void GradientExchange::complete(const Parameter& p) {

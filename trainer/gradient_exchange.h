@@ -68,6 +68,12 @@ class GradientExchange {
   // steps. Collective.
   void settle();
 
+  // Between steps, settled: for a tape that only reads. id_U: of the rows that it looks up, host
+  // memory. Collective.
+  TapeHooks begin_reading(const Tensor& id_U);
+  TableRanks table_ranks();
+  bool splits_tables() const { return groups_.size() > 1; }
+
   // In the order in which they leave.
   const std::vector<Bucket>& buckets() const { return buckets_; }
   std::size_t sent() const { return sent_; }  // buckets, since begin()
@@ -90,6 +96,7 @@ class GradientExchange {
   Communicator& comm_;  // of devices
   Overlap overlap_;
   RowExchange rows_;
+  TableGroups groups_;
   std::vector<Bucket> buckets_;
   std::vector<std::size_t> bucket_of_;  // by parameter index
   std::size_t sent_ = 0;

@@ -71,10 +71,8 @@ TrainResult TrainingRun::run() {
            dataset_.path(), protocol_name(parts_.protocol.kind()));
   if (options_.integer("train.evaluate_every") > 0)
     check_can_answer(*parts_.model, parts_.protocol.kind());
-  SR_CHECK(options_.integer("train.evaluate_every") == 0 || parts_.groups.size() == 1,
-           ErrorKind::usage,
-           "--table.split: a split table cannot be evaluated while it is trained; give "
-           "--train.evaluate_every=0 and evaluate the run afterwards");
+  if (options_.integer("train.evaluate_every") > 0 && parts_.exchange->splits_tables())
+    check_can_answer_split(*parts_.model);
   if (comm_.rank() == 0) folder_.create();
   comm_.barrier();
   if (!parts_.precision_note.empty()) tell(parts_.precision_note);
@@ -207,9 +205,10 @@ void TrainingRun::show_progress() {
 bool TrainingRun::evaluate_epoch() {
   faults_.at("train.evaluate", comm_.rank());
   parts_.exchange->settle();
-  const auto result = evaluate_unless(ctx_, comm_, *parts_.model, parts_.protocol,
-                                      evaluate_options_from(options_, Split::validation),
-                                      [this] { return wishes_to_stop(); });
+  const auto result = evaluate_unless(
+      ctx_, comm_, *parts_.model, parts_.protocol,
+      evaluate_options_from(options_, Split::validation), [this] { return wishes_to_stop(); },
+      parts_.exchange.get());
   if (!result) return false;
   const Evaluation& evaluation = *result;
   state_.evaluation_due = false;

@@ -56,19 +56,15 @@ constexpr std::int64_t kReplicatedBytes = 256 << 20;
 TableGroups table_groups(const Options& options, const Communicators& ranks,
                          const ParameterStore& parameters) {
   std::int64_t elements = 0;
-  bool softmax = false;
   for (const Parameter& p : parameters.parameters()) {
     if (!p.may_split) continue;
     elements += p.shape.numel();
-    softmax = softmax || p.access != Access::rows;
   }
   const std::string& how = options.text("table.split");
   SR_CHECK(how != "yes" || elements > 0, ErrorKind::usage,
            "--table.split=yes: --model.name={} has no table of items that can be split",
            options.text("model.name"));
-  SR_CHECK(how != "yes" || !softmax, ErrorKind::usage,
-           "--table.split=yes: the exact softmax needs whole tables; take another --loss.kind");
-  if (how == "no" || softmax || elements == 0) return {};
+  if (how == "no" || elements == 0) return {};
   if (how == "auto" && elements * std::int64_t{sizeof(float)} <= kReplicatedBytes) return {};
   return TableGroups(ranks, options.text("table.group"));
 }

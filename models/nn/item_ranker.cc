@@ -10,9 +10,13 @@ Var ItemRanker::loss(Tape& tape, const Batch& batch) {
 }
 
 void ItemRanker::score_next(Context& ctx, const Batch& batch, Tensor& score_BV) {
-  Tape tape(ctx, TapeMode::inference, 0);
+  items_.scores(ctx, score_BV, next_states(ctx, batch, {}));
+}
+
+Tensor ItemRanker::next_states(Context& ctx, const Batch& batch, const TapeHooks& hooks) {
+  Tape tape(ctx, TapeMode::inference, 0, hooks);
   const Var last_BD = nn::select_rows(tape, encode(tape, batch, nullptr), batch.last_B);
-  items_.scores(ctx, score_BV, last_BD.value());
+  return items_.scored_states(ctx, head(tape, last_BD).value());
 }
 
 Tensor AttentiveRanker::attention_weights(Context& ctx, const Batch& batch) {

@@ -8,10 +8,12 @@
 
 namespace seqrank {
 
-class ItemRanker : public TrainedModel {
+class ItemRanker : public TrainedModel, public StateRanker {
  public:
   Var loss(Tape& tape, const Batch& batch) override;
   void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override;
+  Tensor next_states(Context& ctx, const Batch& batch, const TapeHooks& hooks) override;
+  const ItemTable& item_table() const override { return items_; }
 
  protected:
   // Declares the item table's first parameters; declare_output() is left to the model, whose own
@@ -19,6 +21,8 @@ class ItemRanker : public TrainedModel {
   ItemRanker(const ModelInput& input, std::int64_t width,
              ItemTable::MaskRow mask = ItemTable::MaskRow::no)
       : items_(input.options, input.items, width, input.parameters, mask) {}
+  // What meets the items, of states that encode() gives.
+  virtual Var head(Tape&, Var h_MD) { return h_MD; }
   // The state [N, D] after each event. weight_N, where it is given and the model attends: as
   // AttentionModel::attention_weights().
   virtual Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) = 0;

@@ -1,13 +1,18 @@
-// The replicated item table.
+// What is looked up and scored is left to layers and losses, which know what is where.
 #include "models/nn/item_table.h"
 
 #include "backend/ops/l2_normalise.h"
 #include "backend/ops/matmul.h"
 #include "models/nn/layers.h"
 #include "models/nn/losses.h"
+#include "models/nn/tiled_softmax.h"
 
 namespace seqrank {
 namespace {
+
+// A larger table is scored in tiles: a third more operations, but the softmax over whole rows holds
+// the table and its gradient once more, and would need over 128 MiB.
+constexpr std::int64_t kWholeElements = 16 << 20;
 
 Initialiser initial_items(const Options& options) {
   return {Initialiser::Kind::normal, static_cast<float>(options.real("model.item_scale"))};
@@ -71,7 +76,7 @@ Var ItemTable::lookup(Tape& tape, const Batch& batch) {
 
 Var ItemTable::loss(Tape& tape, Var h_ND, const Batch& batch) {
   if (choice_.sampled) return sampled_loss(tape, h_ND, batch);
-  return loss_at(tape, h_ND, batch.target_N, batch.global_targets);
+  return loss_at(tape, h_ND, batch.target_N, batch);
 }
 
 Var ItemTable::sampled_loss(Tape& tape, Var h_ND, const Batch& batch) {
@@ -89,31 +94,46 @@ Var ItemTable::sampled_loss(Tape& tape, Var h_ND, const Batch& batch) {
                           choice_.log_q ? batch.negative_log_q_S : Tensor(), *choice_.sampled);
 }
 
-Var ItemTable::loss_at(Tape& tape, Var h_MD, const Tensor& target_M, std::int64_t global_targets) {
+Var ItemTable::loss_at(Tape& tape, Var h_MD, const Tensor& target_M, const Batch& batch) {
   SR_CHECK(!choice_.sampled, ErrorKind::usage,
            "--loss.kind: items at chosen places are learned with the exact softmax alone; leave it "
            "at softmax");
-  Var table_VD(*output_, items_);
-  if (score_ == Score::cosine) {
-    h_MD = nn::l2_normalise(tape, h_MD);
-    table_VD = nn::l2_normalise(tape, table_VD);
+  const bool cosine = score_ == Score::cosine;
+  if (cosine) h_MD = nn::l2_normalise(tape, h_MD);
+  if (output_->split.ranks > 1 || items_ * output_->shape[1] > kWholeElements) {
+    const auto length = cosine ? nn::RowLength::one : nn::RowLength::as_is;
+    return nn::tiled_softmax_loss(tape, h_MD, {*output_, items_, length}, target_M, batch,
+                                  softmax_);
   }
-  return nn::softmax_loss(tape, h_MD, table_VD, target_M, global_targets, softmax_);
+  Var table_VD(*output_, items_);
+  if (cosine) table_VD = nn::l2_normalise(tape, table_VD);
+  return nn::softmax_loss(tape, h_MD, table_VD, target_M, batch.global_targets, softmax_);
 }
 
-void ItemTable::scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD) {
-  Tensor table_VD = output_->value().rows(0, items_);
-  Tensor h = h_BD;
+Tensor ItemTable::scored_states(Context& ctx, const Tensor& h_BD) const {
+  if (score_ == Score::dot) return h_BD;
+  Tensor unit_BD = ctx.empty(DType::f32, h_BD.shape());
+  Tensor norm_B = ctx.empty(DType::f32, {h_BD.dim(0)});
+  l2_normalise(ctx, unit_BD, norm_B, h_BD);
+  return unit_BD;
+}
+
+void ItemTable::scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD) const {
+  SR_ASSERT(split().ranks == 1, "scores of all {} items, of which {} are here", items_,
+            rows_here());
+  score_rows(ctx, score_BV, h_BD, 0, items_);
+}
+
+void ItemTable::score_rows(Context& ctx, Tensor& score_BT, const Tensor& h_BD, std::int64_t begin,
+                           std::int64_t end) const {
+  Tensor row_TD = output_->value().rows(begin, end);
   if (score_ == Score::cosine) {
-    const Tensor table_source = table_VD;
-    table_VD = ctx.empty(DType::f32, table_source.shape());
-    h = ctx.empty(DType::f32, h_BD.shape());
-    Tensor norm_V = ctx.empty(DType::f32, {table_VD.dim(0)});
-    Tensor norm_B = ctx.empty(DType::f32, {h.dim(0)});
-    l2_normalise(ctx, table_VD, norm_V, table_source);
-    l2_normalise(ctx, h, norm_B, h_BD);
+    const Tensor as_is_TD = row_TD;
+    row_TD = ctx.empty(DType::f32, as_is_TD.shape());
+    Tensor norm_T = ctx.empty(DType::f32, {row_TD.dim(0)});
+    l2_normalise(ctx, row_TD, norm_T, as_is_TD);
   }
-  matmul(ctx, score_BV, h, Transpose::no, table_VD, Transpose::yes, 1 / softmax_.temperature, 0);
+  matmul(ctx, score_BT, h_BD, Transpose::no, row_TD, Transpose::yes, 1 / softmax_.temperature, 0);
 }
 
 }  // namespace seqrank

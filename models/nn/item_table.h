@@ -1,6 +1,6 @@
 // Item vectors: looked up for the input and, when tied, scored against for the output, with the
-// loss that teaches a model to rank them. Replicated on every rank; splitting the rows over ranks
-// is to come behind this same interface.
+// loss that teaches a model to rank them. Its rows are all here, or dealt out to ranks: whoever
+// allocates decides, and models do not see it.
 // With the exact softmax a tied table is read by rows and whole. With losses over drawn negatives
 // it is read by rows alone: those of a step's inputs, targets and negatives, fetched at once.
 #pragma once
@@ -33,10 +33,17 @@ class ItemTable {
   // Of the batch's targets, by loss.kind.
   Var loss(Tape& tape, Var h_ND, const Batch& batch);
   // Of chosen places alone, as masked items are (nn::select_rows): their states and items.
-  // global_targets: how many all ranks have. Exact softmax only.
-  Var loss_at(Tape& tape, Var h_MD, const Tensor& target_M, std::int64_t global_targets);
-  // score_BV is written.
-  void scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD);
+  // Exact softmax only.
+  Var loss_at(Tape& tape, Var h_MD, const Tensor& target_M, const Batch& batch);
+  // What meets the rows, of states as encoders give them.
+  Tensor scored_states(Context& ctx, const Tensor& h_BD) const;
+  // score_BV is written, of scored_states().
+  void scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD) const;
+  // Likewise against rows [begin, end) of those that are here; see split().
+  void score_rows(Context& ctx, Tensor& score_BT, const Tensor& h_BD, std::int64_t begin,
+                  std::int64_t end) const;
+  std::int64_t rows_here() const { return split().rows_here(items_); }  // that are scored
+  RowSplit split() const { return output_->split; }
 
  private:
   enum class Score { dot, cosine };

@@ -26,9 +26,11 @@ PackedOrder packed_order(const Batch& batch) {
 }  // namespace
 
 Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N, const UniqueRows& rows) {
-  if (tape.mode() == TapeMode::training)
+  const bool elsewhere = table_VD.split.ranks > 1;
+  SR_ASSERT(!elsewhere || static_cast<bool>(rows.id_U), "{}: rows of other ranks, without asking",
+            table_VD.name);
+  if (elsewhere || tape.mode() == TapeMode::training)
     return rows_of_events(tape, tape.fetch_rows(table_VD, rows.id_U), rows);
-  SR_ASSERT(table_VD.split.ranks == 1, "{}: rows of other ranks, without asking", table_VD.name);
   Context& ctx = tape.ctx();
   Var y(ctx.empty(DType::f32, {id_N.dim(0), table_VD.shape[1]}));
   Tensor out = y.value();

@@ -52,12 +52,23 @@ struct FetchedRows {
   std::function<void(const Tensor& drow_UD)> give_back;  // adds to their gradients
 };
 
+// The ranks that hold split tables together, and what they do for each other: all of them make the
+// same calls in the same order. A tensor is cut into equal pieces, one a rank by place; what the
+// compute stream does next finds the result.
+struct TableRanks {
+  int place = 0;                 // of this one
+  std::vector<int> ranks = {0};  // of the world, by place; one alone holds whole tables
+  std::function<void(Tensor&)> all_gather = {}, reduce_scatter = {};
+  int count() const { return static_cast<int>(ranks.size()); }
+};
+
 // What a trainer does around a tape; each may be absent.
 struct TapeHooks {
   // During backward(), once all of p's gradient is there but what look-ups add to it.
   std::function<void(Parameter&)> complete = {};
   // In place of the rows that the table holds here. id_U: of the step's batch; distinct, rising.
   std::function<FetchedRows(Parameter& table_VD, const Tensor& id_U)> fetch_rows = {};
+  TableRanks table_ranks = {};
 };
 
 class Tape {
@@ -70,6 +81,7 @@ class Tape {
   TapeMode mode() const { return mode_; }
   std::uint64_t seed() const { return seed_; }
   const Tensor& loss_scale_1() const { return loss_scale_1_; }
+  const TableRanks& table_ranks() const { return hooks_.table_ranks; }
   // Numbers the dropouts of a model in the order of their calls.
   std::uint32_t next_dropout_layer() { return dropout_layers_++; }
 

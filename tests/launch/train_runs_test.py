@@ -43,6 +43,20 @@ def equal_loss_on_1_2_and_4_ranks(program):
         assert worst <= 1e-5, f"{ranks} ranks: {worst}"
 
 
+def split_tables_have_the_losses_of_whole_ones(program):
+    make_data(program)
+    train(program, 1, "whole", "--train.steps=100")
+    whole = losses("whole")
+    for ranks, group in ((2, "node"), (4, "2"), (7, "all")):
+        run = f"run{ranks}"
+        train(program, ranks, run, "--train.steps=100", "--table.split=yes",
+              f"--table.group={group}")
+        split = losses(run)
+        assert sorted(split) == sorted(whole)
+        worst = max(abs(split[s] / whole[s] - 1) for s in whole)
+        assert worst <= 1e-5, f"{ranks} ranks in groups of {group}: {worst}"
+
+
 def stopped_after_100_and_resumed_is_bitwise_the_same(program):
     make_data(program)
     train(program, 2, "whole", "--train.steps=200")
@@ -103,6 +117,7 @@ def ten_lines_of_h5py_train(program):
 
 CASES = {f.__name__: f for f in (
     equal_loss_on_1_2_and_4_ranks,
+    split_tables_have_the_losses_of_whole_ones,
     stopped_after_100_and_resumed_is_bitwise_the_same,
     usr1_to_mpirun_saves_and_ends_with_75,
     rank_killed_in_a_save_then_resume_is_bitwise_the_same,
