@@ -82,6 +82,26 @@ TEST_F(TrainOnDevice, TwoRanksHaveTheLossesOfTheCpu) {
   expect_losses_as_on_cpu("two", 1e-3);
 }
 
+// Rows of three ranks, and of two that hold the same; evaluated and saved, too.
+TEST_F(TrainOnDevice, SplitTablesHaveTheLossesOfTheCpu) {
+  const Settings forms[] = {{{"model.score", "cosine"}},
+                            {{"loss.kind", "sampled_softmax"}, {"loss.negatives", "20"}}};
+  for (const Settings& form : forms)
+    for (const auto& [ranks, group] : {std::pair(3, "all"), std::pair(4, "2")}) {
+      Settings settings = form;
+      settings.insert({{"train.steps", kFewSteps},
+                       {"train.batch", "80"},
+                       {"train.evaluate_every", "1"},
+                       {"table.split", "yes"},
+                       {"table.group", group}});
+      const std::string name = std::to_string(ranks) + form.begin()->second;
+      run(ranks, name + "-cpu", settings);
+      run_on_device(ranks, name + "-cuda", settings);
+      expect_losses_as_on_cpu(name, 1e-3);
+      EXPECT_NEAR(saved(name + "-cuda").best_value, saved(name + "-cpu").best_value, 0.02);
+    }
+}
+
 // 12 items here, of which 8 are there, numbered otherwise.
 TEST_F(TrainOnDevice, ARunFromAnotherWithFrozenParametersHasTheLossesOfTheCpu) {
   const auto write_data = [&](const std::string& name, int first_key) {
@@ -113,6 +133,14 @@ TEST_F(TrainOnDevice, ARunFromAnotherWithFrozenParametersHasTheLossesOfTheCpu) {
 TEST_F(TrainOnDevice, TwoRanksOverNcclHaveTheLossesOfTheCpu) {
   if (cuda_devices() < 2) GTEST_SKIP() << "NCCL wants a device a rank, there is one";
   const Settings settings = {{"train.steps", kSteps}, {"train.bucket_bytes", "1000"}};
+  run(2, "nccl-cpu", settings);
+  run_on_device(2, "nccl-cuda", settings, Exchange::nccl);
+  expect_losses_as_on_cpu("nccl", 1e-3);
+}
+
+TEST_F(TrainOnDevice, SplitTablesOverNcclHaveTheLossesOfTheCpu) {
+  if (cuda_devices() < 2) GTEST_SKIP() << "NCCL wants a device a rank, there is one";
+  const Settings settings = {{"train.steps", kFewSteps}, {"table.split", "yes"}};
   run(2, "nccl-cpu", settings);
   run_on_device(2, "nccl-cuda", settings, Exchange::nccl);
   expect_losses_as_on_cpu("nccl", 1e-3);
