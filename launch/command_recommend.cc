@@ -157,8 +157,10 @@ int run(const Options& given, Communicator& comm) {
                                  use_settings(given), warn);
   serve_cold_items(ctx, comm, given, dataset, *loaded);
   if (given.flag("stdin")) {
-    const auto done = answer_stream(ctx, *loaded->model, dataset,
-                                    recommend_options(given, dataset, *loaded), std::cin);
+    const ScenePopularity popularity(Protocol(dataset, protocol_options_from(loaded->options)));
+    const auto done =
+        answer_stream(ctx, *loaded->model, dataset, recommend_options(given, dataset, *loaded),
+                      popularity, std::cin);
     show_stream(given, done);
     return 0;
   }

@@ -46,7 +46,6 @@ History history_of(const ItemIds& ids, const Json& question) {
     SR_CHECK(found != ids.end(), ErrorKind::data, "there is no item {}", key_of(value));
     history.items.push_back(found->second);
   }
-  SR_CHECK(!history.items.empty(), ErrorKind::data, "\"items\" is empty");
   if (question.contains("times")) {
     for (const Json& value : list_of(question, "times")) {
       SR_CHECK(value.is_number_integer(), ErrorKind::data, "a time is no whole number: {}",
@@ -57,9 +56,17 @@ History history_of(const ItemIds& ids, const Json& question) {
   return history;
 }
 
+std::int64_t scene_of(const ScenePopularity& popularity, const Json& question) {
+  if (!question.contains("domain")) return -1;
+  const std::string name = key_of(question["domain"]);
+  const auto found = std::ranges::find(popularity.scenes(), name);
+  SR_CHECK(found != popularity.scenes().end(), ErrorKind::data, "there is no scene {}", name);
+  return found - popularity.scenes().begin();
+}
+
 std::vector<RecommendedItem> answer(Context& ctx, Model& model, const Dataset& dataset,
                                     const ItemIds& ids, RecommendOptions options,
-                                    const Json& question) {
+                                    const ScenePopularity& popularity, const Json& question) {
   SR_CHECK(question.is_object(), ErrorKind::data, "the line is no JSON object");
   if (question.contains("k")) {
     const Json& k = question.at("k");
@@ -78,6 +85,8 @@ std::vector<RecommendedItem> answer(Context& ctx, Model& model, const Dataset& d
   SR_CHECK(question.contains("items"), ErrorKind::data,
            "the line has neither \"items\" nor \"user\"");
   const std::vector<History> history = {history_of(ids, question)};
+  if (history[0].items.empty())
+    return popular_items(dataset, popularity, scene_of(popularity, question), options);
   return ask(Dataset::of_histories(dataset, history), 0);
 }
 
@@ -88,7 +97,8 @@ std::string text_of(const Json& value) {
 }  // namespace
 
 StreamAnswers answer_stream(Context& ctx, Model& model, const Dataset& dataset,
-                            const RecommendOptions& options, std::istream& in) {
+                            const RecommendOptions& options, const ScenePopularity& popularity,
+                            std::istream& in) {
   const ItemIds ids = item_ids(dataset);
   StreamAnswers done;
   for (std::string line; std::getline(in, line);) {
@@ -100,7 +110,8 @@ StreamAnswers answer_stream(Context& ctx, Model& model, const Dataset& dataset,
       const Json question = Json::parse(line);
       if (question.is_object() && question.contains("id"))
         id = fmt::format("\"id\":{},", text_of(question["id"]));
-      reply = "\"items\":" + items_json(answer(ctx, model, dataset, ids, options, question));
+      reply = "\"items\":" +
+              items_json(answer(ctx, model, dataset, ids, options, popularity, question));
     } catch (const Error& error) {
       if (error.exit_code() != static_cast<int>(ErrorKind::data) &&
           error.exit_code() != static_cast<int>(ErrorKind::usage))

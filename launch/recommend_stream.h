@@ -18,11 +18,13 @@ struct StreamAnswers {
 
 // A line of `in` is a JSON object: {"items": [KEY, ...]}, the newest last, with "times": [SECONDS,
 // ...] where the model reads times, or {"user": KEY} of the data set; "id" (any value) comes back
-// in the answer, "k" overrides options.k. The answer is {"id", "items": [{"item", "title",
-// "score"},
+// in the answer, "k" overrides options.k. Where "items" is empty, what is popular in the scene
+// "domain" of the data set (without it: in all) is the answer. The answer is {"id", "items":
+// [{"item", "title", "score"},
 // ...]} or {"id", "error": TEXT}; blank lines are passed over. Ends with the input.
 StreamAnswers answer_stream(Context& ctx, Model& model, const Dataset& dataset,
-                            const RecommendOptions& options, std::istream& in);
+                            const RecommendOptions& options, const ScenePopularity& popularity,
+                            std::istream& in);
 
 // Milliseconds below which `share` of the answers came.
 double latency_ms(const StreamAnswers& answers, double share);

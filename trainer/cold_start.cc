@@ -169,6 +169,7 @@ ColdItems give_vectors_by_features(Context& ctx, ParameterStore& parameters,
   result.cold = std::ranges::count(events_V, 0);
   for (Parameter& p : parameters.parameters()) {
     if (!p.by_item) continue;
+    SR_ASSERT(p.split.ranks == 1, "{} is in use, and dealt to {} ranks", p.name, p.split.ranks);
     const std::int64_t width = p.shape.rank() == 1 ? 1 : p.shape[1];
     Tensor host = to_host(ctx, p.value());
     result.given = fill_table(host.span<float>(), width, features, events_V);

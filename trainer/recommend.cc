@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "backend/ops/embedding.h"
 #include "backend/ops/top_k.h"
@@ -140,6 +141,31 @@ std::vector<std::vector<RecommendedItem>> best_items(Context& ctx, Model& model,
       result[b].push_back({item, dataset.item_key(item), dataset.item_title(item), score});
   }
   return result;
+}
+
+std::vector<RecommendedItem> popular_items(const Dataset& dataset,
+                                           const ScenePopularity& popularity, std::int64_t scene,
+                                           const RecommendOptions& options) {
+  const auto& events_V = popularity.events_V(scene);
+  std::vector<std::int32_t> items;
+  if (options.candidates) {
+    items = *options.candidates;
+    std::ranges::sort(items);
+    items.erase(std::ranges::unique(items).begin(), items.end());
+  } else {
+    items.resize(events_V.size());
+    std::iota(items.begin(), items.end(), 0);
+  }
+  std::erase_if(items, [&](std::int32_t item) { return events_V[item] == 0; });
+  const auto kept = std::min<std::ptrdiff_t>(options.k, std::ssize(items));
+  std::ranges::partial_sort(items, items.begin() + kept, [&](std::int32_t a, std::int32_t b) {
+    return events_V[a] != events_V[b] ? events_V[a] > events_V[b] : a < b;
+  });
+  std::vector<RecommendedItem> best;
+  for (std::ptrdiff_t i = 0; i < kept; ++i)
+    best.push_back({items[i], dataset.item_key(items[i]), dataset.item_title(items[i]),
+                    static_cast<float>(events_V[items[i]])});
+  return best;
 }
 
 std::vector<Recommendation> recommend(Context& ctx, Model& model, const Dataset& dataset,

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer/cold_start.h"
 #include "trainer/evaluate.h"
 
 namespace seqrank {
@@ -34,6 +35,12 @@ struct RecommendOptions {
   double diversity = 0;
   Tensor vector_VD;  // of the items; needed for diversity
 };
+
+// For somebody without history: the items with the most training events in a scene (< 0: in all),
+// which are their scores; at most k, of the candidates, none without events.
+std::vector<RecommendedItem> popular_items(const Dataset& dataset,
+                                           const ScenePopularity& popularity, std::int64_t scene,
+                                           const RecommendOptions& options);
 
 // Of the user of this key. Throws Error(usage) for an unknown one.
 std::int64_t sequence_of(const Dataset& dataset, const std::string& user);

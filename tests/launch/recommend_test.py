@@ -92,6 +92,25 @@ def stream(program):
     assert "--stdin" in run(program, "recommend", *call, "--stdin", "--users=u1", code=2).stderr
 
 
+def people_without_history_get_what_is_popular_in_their_scene(program):
+    with open("d.csv", "w", encoding="utf-8") as file:
+        file.write("user,item,scene\n")
+        for user in ("u1", "u2", "u3"):  # the last two events of each are not for training
+            file.writelines(f"{user},{item},{scene}\n" for item, scene in (
+                ("a", "tea"), ("a", "tea"), ("b", "tea"), ("c", "nut"), ("x", "tea"), ("x", "tea")))
+    run(program, "prepare", "--input=d.csv", "--domain=scene", "--output=d.h5")
+    with open("c.txt", "w", encoding="utf-8") as file:
+        file.write("b\nx\n")
+    lines = ['{"items": [], "domain": "tea"}', '{"items": [], "domain": "nut"}', '{"items": []}',
+             '{"items": [], "domain": "?"}']
+    call = ["recommend", "--model.name=markov", "--data=d.h5", "--stdin", "--k=2"]
+    got = answers(run(program, *call, stdin="\n".join(lines)))
+    assert [keys(answer["items"]) for answer in got[:3]] == [["a", "b"], ["c"], ["a", "b"]], got
+    assert got[0]["items"][0]["score"] == 6 and got[3] == {"error": "there is no scene ?"}, got
+    among = answers(run(program, *call, "--candidates=c.txt", stdin=lines[0]))
+    assert keys(among[0]["items"]) == ["b"], among
+
+
 def stream_answers_at_once(program):
     """The answer is there before the next question is asked."""
     with subprocess.Popen([program, "recommend", *data(program), "--stdin"],
@@ -124,4 +143,5 @@ def explains(program):
 
 if __name__ == "__main__":
     cases.main({f.__name__: f for f in (
-        files, candidates, stream, stream_answers_at_once, explains)})
+        files, candidates, stream, people_without_history_get_what_is_popular_in_their_scene,
+        stream_answers_at_once, explains)})
