@@ -54,9 +54,10 @@ using Settings = std::map<std::string, std::string>;
 // Loaded, measured and let go: one model is in memory at a time.
 class Evaluator {
  public:
-  Evaluator(Context& ctx, Communicator& comm, const Dataset& dataset, const Options& given)
+  Evaluator(Context& ctx, const Communicators& ranks, const Dataset& dataset, const Options& given)
       : ctx_(ctx),
-        comm_(comm),
+        ranks_(ranks),
+        comm_(ranks.host),
         dataset_(dataset),
         given_(given),
         split_(given.text("split") == "test" ? Split::test : Split::validation),
@@ -80,18 +81,25 @@ class Evaluator {
     const std::vector<std::string> names = model_names();
     const bool is_run =
         std::filesystem::is_directory(model) || std::ranges::find(names, model) == names.end();
-    const auto loaded = load_model(ctx_, comm_, is_run ? model : "", is_run ? "" : model, dataset_,
+    const auto loaded = load_model(ctx_, ranks_, is_run ? model : "", is_run ? "" : model, dataset_,
                                    settings_, warn);
     // The others are asked what the first was; each by as much history as it was made for.
     for (const OptionSpec& spec : evaluate_options())
-      if (loaded->options.has(spec.key) && spec.key != "data.max_length")
+      if (loaded->options.has(spec.key) && spec.key != "data.max_length" &&
+          !spec.key.starts_with("table."))
         settings_[spec.key] = loaded->options.text(spec.key);
+    SR_CHECK(!loaded->exchange || (!lists_ && given_.text("cold-items") == "kept"),
+             ErrorKind::usage,
+             "--lists and --cold-items read whole tables of items, and those of {} are split over "
+             "ranks; give --table.split=no",
+             loaded->origin);
     serve_cold_items(ctx_, comm_, given_, dataset_, *loaded);
     const Protocol protocol(dataset_, protocol_options_from(loaded->options));
     SR_CHECK(!lists_ || protocol.kind() != ProtocolKind::ctr, ErrorKind::usage,
              "--lists: protocol ctr asks for clicks and ranks no items");
     const EvaluateOptions options = evaluate_options_from(loaded->options, split_);
-    Evaluation result = evaluate(ctx_, comm_, *loaded->model, protocol, options);
+    Evaluation result =
+        evaluate(ctx_, comm_, *loaded->model, protocol, options, loaded->exchange.get());
     if (lists_)
       result.metrics.merge(
           evaluate_lists(ctx_, comm_, *loaded->model, protocol, options, category_));
@@ -100,7 +108,8 @@ class Evaluator {
   }
 
   Context& ctx_;
-  Communicator& comm_;
+  Communicators ranks_;
+  Communicator& comm_;  // of hosts
   const Dataset& dataset_;
   const Options& given_;
   Split split_;
@@ -142,7 +151,7 @@ int run(const Options& given, Communicator& comm) {
   Groupings groupings{split_list("by", given.text("by"))};
   for (const std::string& by : groupings.by)
     SR_CHECK(is_grouping(by), ErrorKind::usage, "--by={}: it is popularity or history", by);
-  Evaluator evaluator(ctx, comm, dataset, given);
+  Evaluator evaluator(ctx, comm.size() > 1 ? device.ranks() : Communicators(comm), dataset, given);
   std::vector<EvaluatedModel> results;
   const auto first = split_list("run", chosen_model(given));
   const auto against = split_list("against", given.text("against"));

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "trainer/evaluate_kinds.h"
+#include "trainer/gradient_exchange.h"
 
 namespace seqrank {
 namespace {
@@ -36,14 +37,16 @@ void check_can_answer(const Model& model, ProtocolKind protocol) {
 }
 
 void check_can_answer_split(const Model& model) {
-  SR_CHECK(dynamic_cast<const StateRanker*>(&model) != nullptr, ErrorKind::usage,
-           "--table.split: this model scores items by more than a state and their vectors, which a "
-           "split table does not do; give --train.evaluate_every=0 or --table.split=no");
+  SR_CHECK(
+      dynamic_cast<const StateRanker*>(&model) != nullptr, ErrorKind::usage,
+      "--table.split: this model scores items by more than a state and their vectors, which a "
+      "split table does not do; give --table.split=no, or train without --train.evaluate_every");
 }
 
 Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Protocol& protocol,
-                    const EvaluateOptions& options) {
-  return *evaluate_unless(ctx, comm, model, protocol, options, [] { return false; });
+                    const EvaluateOptions& options, GradientExchange* exchange) {
+  return *evaluate_unless(
+      ctx, comm, model, protocol, options, [] { return false; }, exchange);
 }
 
 std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Model& model,
@@ -52,6 +55,7 @@ std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Mode
                                           GradientExchange* exchange) {
   const auto started = std::chrono::steady_clock::now();
   check_can_answer(model, protocol.kind());
+  if (exchange != nullptr && exchange->splits_tables()) check_can_answer_split(model);
   const InFp32 in_fp32(ctx);
   const Questions questions(protocol, options.split);
   SR_CHECK(questions.count() > 0, ErrorKind::data,

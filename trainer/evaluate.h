@@ -50,11 +50,11 @@ void check_can_answer(const Model& model, ProtocolKind protocol);
 void check_can_answer_split(const Model& model);
 
 // Collective. Throws as check_can_answer(), and Error(data) where no sequence has a target.
+// exchange: by which a model has its parameters, settled, where tables may be split over ranks.
 Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Protocol& protocol,
-                    const EvaluateOptions& options);
+                    const EvaluateOptions& options, GradientExchange* exchange = nullptr);
 // Likewise, but gives up, on all ranks, where `stop` becomes true on one. It is asked between
-// blocks of questions, and not after the last. exchange: by which a model that is being trained has
-// its parameters, settled; its tables may be split over ranks.
+// blocks of questions, and not after the last.
 std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Model& model,
                                           const Protocol& protocol, const EvaluateOptions& options,
                                           const std::function<bool()>& stop,
@@ -64,8 +64,8 @@ std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Mode
 void fit_counts(Context& ctx, CountingModel& model, const Protocol& protocol,
                 std::int64_t max_length);
 
-// "data.max_length", "data.protocol" and what belongs to it, "evaluate.seen": what training and
-// evaluation have in common.
+// "data.max_length", "data.protocol" and what belongs to it, "evaluate.seen", "table.*": what
+// training and evaluation have in common.
 std::vector<OptionSpec> evaluate_options();
 // Higher is better: "ndcg@10", or "auc" of clicks.
 const char* selection_metric(ProtocolKind kind);

@@ -23,6 +23,13 @@ std::vector<OptionSpec> evaluate_options() {
        "protocol temporal: of all events, those between the two cuts", "0.001..0.9"},
       {"data.test_share", OptionKind::real, "0.1", "likewise, those after the second cut",
        "0.001..0.9"},
+      {"table.split", OptionKind::choice, "auto",
+       "rows of tables of items dealt out to the ranks of a group, rather than all on every rank; "
+       "auto: of large ones",
+       "auto|yes|no"},
+      {"table.group", OptionKind::text, "node",
+       "ranks that a split table is dealt out to, each group holding all rows: node (those of a "
+       "host), all, or a number that divides the ranks"},
       {"evaluate.seen", OptionKind::choice, "",
        "whether items of the history may be ranked again; without it, protocol session keeps them "
        "and the others mask them",

@@ -3,6 +3,7 @@
 
 #include "trainer/build_model.h"
 #include "trainer/checkpoint.h"
+#include "trainer/dealt_rows.h"
 #include "trainer/evaluate.h"
 #include "trainer/host_pieces.h"
 #include "trainer/run_folder.h"
@@ -27,11 +28,29 @@ void check_catalogue(const std::string& run, const Dataset& dataset, const Train
            difference_text(differences));
 }
 
-void load_run(Context& ctx, Communicator& comm, const std::string& run, const Dataset& dataset,
+// Each rank reads what it owns, and has the rest of its rows from those that hold the same.
+void load_split(Context& ctx, const Communicators& ranks, CheckpointStore& checkpoints,
+                std::int64_t step, LoadedModel& loaded) {
+  for (const Parameter& p : loaded.parameters.parameters()) {
+    if (p.split.ranks == 1) continue;
+    const auto own = RowOwners(loaded.groups, p.shape[0], ranks.rank(), ranks.size()).own();
+    DealtRows rows{p.name + "/weight", p.shape[0], p.local_value().rows(own.begin, own.end)};
+    TensorPiece range = empty_range(ctx, ranks.host, rows);
+    checkpoints.load(step, std::span(&range, 1));
+    deal_out(ctx, ranks.host, loaded.groups, range, rows);
+  }
+  loaded.exchange = std::make_unique<GradientExchange>(ctx, loaded.parameters, ranks,
+                                                       ExchangeOptions(), loaded.groups);
+  loaded.exchange->values_restored();
+  loaded.exchange->settle();
+}
+
+void load_run(Context& ctx, const Communicators& ranks, const std::string& run,
+              const Dataset& dataset, const std::map<std::string, std::string>& settings,
               const std::function<void(const std::string&)>& report, LoadedModel& loaded) {
   CheckpointOptions checkpoint_options;
   checkpoint_options.report = [&](const std::string& line) { report(run + ": " + line); };
-  CheckpointStore checkpoints(RunFolder(run).checkpoints(), comm, checkpoint_options);
+  CheckpointStore checkpoints(RunFolder(run).checkpoints(), ranks.host, checkpoint_options);
   const auto state = checkpoints.best_good();
   SR_CHECK(state, ErrorKind::checkpoint,
            "--run {}: no good checkpoint in it; `seqrank train --run {}` makes one", run, run);
@@ -42,18 +61,24 @@ void load_run(Context& ctx, Communicator& comm, const std::string& run, const Da
     const auto saved = state->config.find(spec.key);
     if (saved != state->config.end()) loaded.options.set(spec.key, saved->second, run);
   }
+  for (const char* key : {"table.split", "table.group"})
+    if (settings.contains(key)) loaded.options.set(key, settings.at(key), "command line");
   loaded.model = build_model(name, loaded.options, dataset, loaded.parameters);
   std::vector<TensorTotal> totals;
   for (const Parameter& p : loaded.parameters.parameters())
     totals.push_back({p.name + "/weight", p.shape.numel()});
   check_catalogue(run, dataset, *state, checkpoints, totals);
-  loaded.parameters.allocate(ctx, state->seed);
+  loaded.groups = table_groups(loaded.options, ranks, loaded.parameters);
+  const bool split = loaded.groups.size() > 1;
+  loaded.parameters.allocate(ctx, state->seed, split ? ranks.size() : 1, loaded.groups.split());
   std::vector<TensorPiece> pieces;
   for (Parameter& p : loaded.parameters.parameters()) {
+    if (p.split.ranks > 1) continue;
     const std::int64_t total = p.shape.numel();
     pieces.push_back({p.name + "/weight", 0, total, total, p.local_value().reshape({total})});
   }
   load_pieces(ctx, checkpoints, state->step, pieces);
+  if (split) load_split(ctx, ranks, checkpoints, state->step, loaded);
   loaded.origin = fmt::format("{} at step {}", run, state->step);
 }
 
@@ -76,8 +101,9 @@ Tensor item_vectors(const LoadedModel& loaded) {
   return {};
 }
 
-std::unique_ptr<LoadedModel> load_model(Context& ctx, Communicator& comm, const std::string& run,
-                                        const std::string& name, const Dataset& dataset,
+std::unique_ptr<LoadedModel> load_model(Context& ctx, const Communicators& ranks,
+                                        const std::string& run, const std::string& name,
+                                        const Dataset& dataset,
                                         const std::map<std::string, std::string>& settings,
                                         const std::function<void(const std::string&)>& report) {
   auto loaded = std::make_unique<LoadedModel>();
@@ -86,10 +112,10 @@ std::unique_ptr<LoadedModel> load_model(Context& ctx, Communicator& comm, const 
     for (const auto& [key, value] : settings) loaded->options.set(key, value, "command line");
   };
   if (!run.empty()) {
-    load_run(ctx, comm, run, dataset, report, *loaded);
+    load_run(ctx, ranks, run, dataset, settings, report, *loaded);
     const std::string trained = split_of(loaded->options);
     apply();  // once it is made: its tables are as long as in training
-    if (comm.rank() == 0 && split_of(loaded->options) != trained)
+    if (ranks.rank() == 0 && split_of(loaded->options) != trained)
       report(
           fmt::format("{}: trained under protocol {}, asked under {}: what it is asked may have "
                       "been trained on",

@@ -9,6 +9,7 @@
 #include "collective/communicator.h"
 #include "data/dataset.h"
 #include "models/model.h"
+#include "trainer/gradient_exchange.h"
 
 namespace seqrank {
 
@@ -16,6 +17,9 @@ struct LoadedModel {
   Options options;  // the model's and evaluate_options(), as the run was trained
   ParameterStore parameters;
   std::unique_ptr<Model> model;
+  // Where tables are split over ranks, what evaluate() reads them by; else absent.
+  TableGroups groups;
+  std::unique_ptr<GradientExchange> exchange;
   std::string origin;  // for people: "runs/a at step 2000", "popularity, counted"
 };
 
@@ -28,8 +32,9 @@ Tensor item_vectors(const LoadedModel& loaded);
 // good checkpoint or trained on another catalogue: other item keys, or, where keys are missing,
 // other data. settings: of evaluate_options(), over those of the run. report: one line for each
 // checkpoint passed over, and for a run that was trained on what is asked; called on rank 0.
-std::unique_ptr<LoadedModel> load_model(Context& ctx, Communicator& comm, const std::string& run,
-                                        const std::string& name, const Dataset& dataset,
+std::unique_ptr<LoadedModel> load_model(Context& ctx, const Communicators& ranks,
+                                        const std::string& run, const std::string& name,
+                                        const Dataset& dataset,
                                         const std::map<std::string, std::string>& settings,
                                         const std::function<void(const std::string&)>& report);
 

@@ -17,6 +17,10 @@ struct Seat {
   int group, place;
 };
 
+// Tables of more are split where nothing else is said. A guess until it is measured where reading
+// rows of others, and scores that a group makes together, cost less than all rows on every rank.
+constexpr std::int64_t kReplicatedBytes = 256 << 20;
+
 std::int64_t divide_up(std::int64_t n, std::int64_t parts) {
   return (n + parts - 1) / parts;
 }
@@ -67,6 +71,21 @@ TableGroups::TableGroups(const Communicators& ranks, const std::string& how) {
   }
   within_ = ranks.device.split(group_, place_);
   across_ = ranks.device.split(place_, group_);
+}
+
+TableGroups table_groups(const Options& options, const Communicators& ranks,
+                         const ParameterStore& parameters) {
+  std::int64_t elements = 0;
+  for (const Parameter& p : parameters.parameters()) {
+    if (!p.may_split) continue;
+    elements += p.shape.numel();
+  }
+  const std::string& how = options.text("table.split");
+  SR_CHECK(how != "yes" || elements > 0, ErrorKind::usage,
+           "--table.split=yes: this model has no table of items that can be split");
+  if (how == "no" || elements == 0) return {};
+  if (how == "auto" && elements * std::int64_t{sizeof(float)} <= kReplicatedBytes) return {};
+  return TableGroups(ranks, options.text("table.group"));
 }
 
 RowOwners::RowOwners(const TableGroups& groups, std::int64_t rows, int rank, int world)

@@ -11,6 +11,7 @@
 
 #include "collective/communicator.h"
 #include "models/nn/parameter.h"
+#include "models/options.h"
 
 namespace seqrank {
 
@@ -41,6 +42,11 @@ class TableGroups {
   std::vector<int> rank_at_;  // [groups, size]
   std::shared_ptr<Communicator> within_, across_;
 };
+
+// As the options "table.*" say, for what `parameters` declare that may be split. Collective.
+// Throws Error(usage) as above, and where there is nothing to split.
+TableGroups table_groups(const Options& options, const Communicators& ranks,
+                         const ParameterStore& parameters);
 
 // Who owns which row of a table.
 class RowOwners {

@@ -64,13 +64,6 @@ std::vector<OptionSpec> train_options() {
        "event files for TensorBoard, with the values of metrics.jsonl"},
       {"train.stop_at_step", OptionKind::integer, "0",
        "stop resumably (exit 75) after this step; 0: do not", "0..1000000000000"},
-      {"table.split", OptionKind::choice, "auto",
-       "rows of tables of items dealt out to the ranks of a group, rather than all on every rank; "
-       "auto: of large ones",
-       "auto|yes|no"},
-      {"table.group", OptionKind::text, "node",
-       "ranks that a split table is dealt out to, each group holding all rows: node (those of a "
-       "host), all, or a number that divides the ranks"},
       {"train.bucket_bytes", OptionKind::integer, "2097152", "of gradients exchanged at once",
        "1..1000000000000"},
       {"train.overlap", OptionKind::flag, "yes",

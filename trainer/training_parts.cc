@@ -49,26 +49,6 @@ std::optional<LossScale> loss_scale_of(const Options& options) {
   return result;
 }
 
-// Tables of more are split where nothing else is said. A guess until it is measured where reading
-// rows of others, and scores that a group makes together, cost less than all rows on every rank.
-constexpr std::int64_t kReplicatedBytes = 256 << 20;
-
-TableGroups table_groups(const Options& options, const Communicators& ranks,
-                         const ParameterStore& parameters) {
-  std::int64_t elements = 0;
-  for (const Parameter& p : parameters.parameters()) {
-    if (!p.may_split) continue;
-    elements += p.shape.numel();
-  }
-  const std::string& how = options.text("table.split");
-  SR_CHECK(how != "yes" || elements > 0, ErrorKind::usage,
-           "--table.split=yes: --model.name={} has no table of items that can be split",
-           options.text("model.name"));
-  if (how == "no" || elements == 0) return {};
-  if (how == "auto" && elements * std::int64_t{sizeof(float)} <= kReplicatedBytes) return {};
-  return TableGroups(ranks, options.text("table.group"));
-}
-
 // As a checkpoint names them; views.
 std::vector<TensorPiece> carried_pieces(Context& ctx, TrainedModel& model, const SlotRange& slots) {
   std::vector<TensorPiece> pieces;

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "tests/trainer/train_support.h"
+#include "trainer/load_model.h"
 #include "trainer/table_groups.h"
 
 namespace seqrank {
@@ -119,6 +120,32 @@ TEST_F(SplitTable, RanksAndTiesAreThoseOfWholeTables) {
         EXPECT_EQ(there.ties, one.ties);
       });
     }
+  }
+}
+
+// A run of whole tables is read as split ones, and the other way round.
+TEST_F(SplitTable, ARunIsReadInAnyGroups) {
+  Settings settings = kSoftmax;
+  const Dataset dataset = Dataset::open(data_);
+  for (const char* trained : {"yes", "no"}) {
+    settings["table.split"] = trained;
+    losses_of(trained, {4, "2"}, settings);
+    const auto answer = [&](Communicator& comm, const Settings& how) {
+      Context ctx(Device::cpu, 1);
+      const auto loaded = load_model(ctx, comm, temp_.path() + "/" + trained, "", dataset, how,
+                                     [](const std::string&) {});
+      EXPECT_EQ(static_cast<bool>(loaded->exchange), how.at("table.split") == "yes");
+      const Protocol protocol(dataset, protocol_options_from(loaded->options));
+      return evaluate(ctx, comm, *loaded->model, protocol,
+                      evaluate_options_from(loaded->options, Split::test), loaded->exchange.get());
+    };
+    const Evaluation one = answer(*make_null_communicator(), {{"table.split", "no"}});
+    for (const World& world : {World{3, "all"}, World{6, "3"}})
+      with_ranks(world.ranks, [&](Communicator& comm) {
+        const Evaluation there =
+            answer(comm, {{"table.split", "yes"}, {"table.group", world.group}});
+        EXPECT_EQ(there.rank_Q, one.rank_Q) << world.ranks << " in groups of " << world.group;
+      });
   }
 }
 
