@@ -3,6 +3,7 @@
 #include "backend/arena.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
@@ -38,10 +39,35 @@ class HostMemory final : public Memory {
   void give_back(void* block) override { std::free(block); }
 };
 
+class PlannedMemory final : public Memory {
+ public:
+  void* obtain(std::size_t bytes) override {
+    void* block = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block == MAP_FAILED) return nullptr;
+    std::lock_guard lock(mutex_);
+    bytes_[block] = bytes;
+    return block;
+  }
+  void give_back(void* block) override {
+    std::lock_guard lock(mutex_);
+    const auto entry = bytes_.find(block);
+    munmap(block, entry->second);
+    bytes_.erase(entry);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<void*, std::size_t> bytes_;
+};
+
 }  // namespace
 
 std::unique_ptr<Memory> make_host_memory() {
   return std::make_unique<HostMemory>();
+}
+std::unique_ptr<Memory> make_planned_memory() {
+  return std::make_unique<PlannedMemory>();
 }
 
 // The blocks and the counts; shared by the arena and all its storages.

@@ -47,6 +47,16 @@ Context::Context(Device device, int threads, std::size_t memory_limit, int ordin
   handles_ = parts.handles;
 }
 
+Context::Context(Planned, int threads)
+    : device_(Device::cpu),
+      plans_(true),
+      threads_(threads > 0 ? threads : affinity_threads()),
+      ordinal_(0),
+      compute_(make_planned_stream()),
+      upload_(compute_),
+      arena_(std::make_shared<Arena>(make_planned_memory(), 0)),
+      host_arena_(arena_) {}
+
 Context::~Context() {
   if (device_ == Device::cuda) compute_->synchronize();  // nothing may outlive what it works on
 }

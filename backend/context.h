@@ -30,11 +30,16 @@ class Context {
   // ordinal: which of the CUDA devices that this process sees.
   explicit Context(Device device = Device::cpu, int threads = 0, std::size_t memory_limit = 0,
                    int ordinal = 0);
+  // A CPU on which operators check their arguments, take the memory that they need, and compute
+  // nothing: arena().peak_bytes() says what the same calls would take. Their results are undefined.
+  struct Planned {};
+  explicit Context(Planned, int threads = 0);
   ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
   Device device() const { return device_; }
+  bool plans() const { return plans_; }
   int threads() const { return threads_; }
   Stream& compute() { return *compute_; }
   Arena& arena() { return *arena_; }
@@ -70,6 +75,7 @@ class Context {
 
  private:
   Device device_;
+  bool plans_ = false;
   int threads_;
   int ordinal_;
   std::shared_ptr<Stream> compute_, upload_;

@@ -1,7 +1,8 @@
 // The one place that picks a device's implementation of an operator, and the one place that asks
 // whether CUDA was compiled in. ops/x.cc checks shapes and calls SR_DISPATCH(ctx, x, args...);
 // cpu/x.cc defines cpu::x, cuda/x.cu defines cuda::x. A missing implementation is a link error,
-// never a silent fallback.
+// never a silent fallback. Where the context only plans, nothing is computed; operators that leave
+// memory for backward, or need much, say so before they come here (`if (ctx.plans())`).
 #pragma once
 
 #include "backend/context.h"
@@ -10,10 +11,11 @@
 #include "backend/cuda/kernels.h"
 #define SR_DISPATCH(ctx, function, ...)                                  \
   (::seqrank::ProfileScope((ctx).profile(), (ctx).compute(), #function), \
-   (ctx).device() == Device::cuda ? cuda::function((ctx), __VA_ARGS__)   \
-                                  : cpu::function((ctx), __VA_ARGS__))
+   (ctx).plans()                    ? static_cast<void>(0)               \
+   : (ctx).device() == Device::cuda ? cuda::function((ctx), __VA_ARGS__) \
+                                    : cpu::function((ctx), __VA_ARGS__))
 #else
 #define SR_DISPATCH(ctx, function, ...)                                  \
   (::seqrank::ProfileScope((ctx).profile(), (ctx).compute(), #function), \
-   cpu::function((ctx), __VA_ARGS__))
+   (ctx).plans() ? static_cast<void>(0) : cpu::function((ctx), __VA_ARGS__))
 #endif

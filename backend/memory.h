@@ -18,5 +18,8 @@ class Memory {
 };
 
 std::unique_ptr<Memory> make_host_memory();
+// Addresses without memory behind them, until somebody writes there: for counting what would be
+// asked for (Context's `Planned`). Zeros when read.
+std::unique_ptr<Memory> make_planned_memory();
 
 }  // namespace seqrank

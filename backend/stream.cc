@@ -27,7 +27,7 @@ class TimedWaits {
   std::atomic<double> seconds_ = 0;
 };
 
-class InlineStream final : public Stream {
+class InlineStream : public Stream {
  public:
   void enqueue(std::function<void()> task) override { task(); }
   Event record() override { return Event(); }
@@ -40,6 +40,11 @@ class InlineStream final : public Stream {
 
  private:
   TimedWaits waits_;
+};
+
+class PlannedStream final : public InlineStream {
+ public:
+  void copy(void*, const void*, std::size_t, Copy) override {}
 };
 
 class HostEvent final : public EventState {
@@ -144,6 +149,9 @@ class WorkerStream final : public Stream {
 
 }  // namespace
 
+std::unique_ptr<Stream> make_planned_stream() {
+  return std::make_unique<PlannedStream>();
+}
 std::unique_ptr<Stream> make_inline_stream() {
   return std::make_unique<InlineStream>();
 }

@@ -54,6 +54,7 @@ class Stream {
 };
 
 std::unique_ptr<Stream> make_inline_stream();  // CPU compute
+std::unique_ptr<Stream> make_planned_stream();  // the same, and copies nothing
 std::unique_ptr<Stream> make_worker_stream();  // CPU communication and background saving
 
 }  // namespace seqrank

@@ -148,5 +148,7 @@ struct Communicators {
 // A world of one, on an inline stream or on `stream`.
 std::unique_ptr<Communicator> make_null_communicator();
 std::unique_ptr<Communicator> make_null_communicator(std::shared_ptr<Stream> stream);
+// Rank `rank` of `size` imagined ones; see Context::Planned.
+std::unique_ptr<Communicator> make_planned_communicator(int rank, int size);
 
 }  // namespace seqrank

@@ -16,6 +16,7 @@
 #include "launch/stop_request.h"
 #include "launch/table.h"
 #include "launch/train_call.h"
+#include "launch/train_plan.h"
 #include "trainer/train.h"
 
 namespace seqrank {
@@ -72,14 +73,16 @@ std::string outcome_words(const TrainResult& result, const std::string& run) {
 
 std::string result_json(const TrainResult& result, int ranks) {
   const char* outcomes[] = {"finished", "stopped_early", "stopped_resumable"};
-  const Json json = {{"outcome", outcomes[static_cast<int>(result.outcome)]},
-                     {"steps", result.steps},
-                     {"saved_step", result.saved_step},
-                     {"best_step", result.best_step},
-                     {"best_" + result.selection, result.best_value},
-                     {"seconds", result.seconds},
-                     {"events_per_s", result.events_per_s},
-                     {"ranks", ranks}};
+  Json json = {{"outcome", outcomes[static_cast<int>(result.outcome)]},
+               {"steps", result.steps},
+               {"saved_step", result.saved_step},
+               {"best_step", result.best_step},
+               {"best_" + result.selection, result.best_value},
+               {"seconds", result.seconds},
+               {"events_per_s", result.events_per_s},
+               {"ranks", ranks}};
+  for (int tag = 0; tag < kTags; ++tag)
+    json["peak_bytes"][tag_name(static_cast<Tag>(tag))] = result.peak_bytes[tag];
   return json.dump(2) + "\n";
 }
 
@@ -96,6 +99,7 @@ void dry_run(const Options& given) {
                         given.text("model.name"), dataset.path(), with_commas(dataset.sequences()),
                         with_commas(dataset.items()), with_commas(dataset.events()),
                         given.text("run")));
+  tell_memory_plan(given, dataset);
 }
 
 int run(const Options& given, Communicator& comm) {

@@ -21,6 +21,11 @@ std::vector<OptionSpec> options_of_call() {
   for (OptionSpec& spec : stop_options()) specs.push_back(spec);
   for (OptionSpec& spec : world_options()) specs.push_back(spec);
   specs.push_back(json_option());
+  specs.push_back({"ranks", OptionKind::integer, "1",
+                   "with --dry-run: of how many ranks to tell the memory", "1..1000000"});
+  specs.push_back(
+      {"memory", OptionKind::text, "",
+       "with --dry-run: what a rank may take, such as 64G (default: what is free here)"});
   return specs;
 }
 

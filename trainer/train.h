@@ -2,6 +2,7 @@
 // resume. Reads no environment and prints nothing: what happens is told through an observer.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -46,6 +47,7 @@ struct TrainResult {
   std::string selection;
   double seconds = 0;       // of this process, evaluations and saving included
   double events_per_s = 0;  // over all ranks, training steps alone
+  std::array<std::int64_t, kTags> peak_bytes{};  // of this rank's device memory
 };
 
 // Everything but "model.*", whose declarations depend on the model's name.

@@ -161,6 +161,14 @@ void lstm_gate_gradients(Context& ctx, Tensor& dgates_NG, const Tensor& dh_NH,
   });
 }
 
+RecurrenceReserve new_reserve(Context& ctx, Cell cell, std::int64_t events, std::int64_t width) {
+  RecurrenceReserve reserve;
+  reserve.gates_NG = ctx.empty(DType::f32, {events, cell_gates(cell) * width});
+  reserve.state_NH = ctx.empty(DType::f32, {events, width});
+  reserve.hidden_NH = ctx.empty(DType::f32, {events, width});
+  return reserve;
+}
+
 }  // namespace
 
 void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserve,
@@ -168,9 +176,7 @@ void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserv
                 const Tensor& h0_BH) {
   const std::int64_t width = h_NH.dim(1), gates = cell_gates(cell) * width;
   const std::int64_t events = x_NK.dim(0);
-  reserve.gates_NG = ctx.empty(DType::f32, {events, gates});
-  reserve.state_NH = ctx.empty(DType::f32, {events, width});
-  reserve.hidden_NH = ctx.empty(DType::f32, {events, width});
+  reserve = new_reserve(ctx, cell, events, width);
   const TimeMajor time(order, ctx.threads());
   Tensor x_time_NK = ctx.empty(DType::f32, x_NK.shape(), Tag::workspace);
   to_time_major(ctx, x_time_NK, x_NK, order.time_order_N);
@@ -237,6 +243,22 @@ void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeigh
   if (!dx_NK) return;
   layer_product(ctx, time_NK, dgates_x_NG, Transpose::no, weights.w_x_GK, Transpose::no, 0);
   to_event_order(ctx, dx_NK, time_NK, order.time_order_N);
+}
+
+void plan_recurrence(Context& ctx, Cell cell, RecurrenceReserve& reserve, const Tensor& x_NK,
+                     std::int64_t width) {
+  reserve = new_reserve(ctx, cell, x_NK.dim(0), width);
+  const Tensor x_time_NK = ctx.empty(DType::f32, x_NK.shape(), Tag::workspace);
+}
+
+void plan_recurrence_backward(Context& ctx, Cell cell, const RecurrenceReserve& reserve,
+                              const Tensor& x_NK) {
+  const Shape shape_NG = reserve.gates_NG.shape();
+  const Tensor dgates_x_NG = ctx.empty(DType::f32, shape_NG, Tag::workspace),
+               dgates_h_NG = cell == Cell::lstm ? dgates_x_NG
+                                                : ctx.empty(DType::f32, shape_NG, Tag::workspace);
+  const Tensor previous = ctx.empty(DType::f32, reserve.hidden_NH.shape(), Tag::workspace);
+  const Tensor time_NK = ctx.empty(DType::f32, x_NK.shape(), Tag::workspace);
 }
 
 }  // namespace seqrank::cpu

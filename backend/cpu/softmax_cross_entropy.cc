@@ -182,6 +182,17 @@ void finish_items(const Problem& p, std::span<const double> h_sum, std::int64_t 
   }
 }
 
+std::int64_t groups_of(const Context& ctx, std::int64_t rows) {
+  return std::clamp<std::int64_t>(rows / kGroupRows, 1,
+                                  std::max<std::int64_t>(kGroups, ctx.threads()));
+}
+
+// The whole table as a product takes it.
+Tensor table_tiles(Context& ctx, const Tiling& tiling, std::int64_t depth) {
+  return ctx.empty(ctx.precision() == Precision::bf16 ? DType::bf16 : DType::f32,
+                   {tiling.count, depth, tiling.stride}, Tag::workspace);
+}
+
 std::vector<double> sum_of_rows(const float* x, std::int64_t rows, std::int64_t depth) {
   std::vector<double> sum(depth, 0.0);
   for (std::int64_t r = 0; r < rows; ++r)
@@ -216,8 +227,7 @@ void softmax_cross_entropy(Context& ctx, Tensor& loss_1, Tensor& dh_ND, Tensor& 
       .temperature = options.temperature,
       .smoothing = options.label_smoothing,
       .bias_gradient = static_cast<bool>(dbias_V),
-      .table_tiles = ctx.empty(bf16 ? DType::bf16 : DType::f32,
-                               {tiling.count, depth, tiling.stride}, Tag::workspace),
+      .table_tiles = table_tiles(ctx, tiling, depth),
       .h16_ND = bf16 ? ctx.empty(DType::bf16, {rows, depth}, Tag::workspace) : Tensor(),
       .table_sum = {}};
   std::vector<double> h_sum;
@@ -236,8 +246,7 @@ void softmax_cross_entropy(Context& ctx, Tensor& loss_1, Tensor& dh_ND, Tensor& 
   each_tile([&](std::int64_t t) { transpose_tile(p, t); });
   if (bf16) p.round_h();
 
-  const std::int64_t groups = std::clamp<std::int64_t>(
-      rows / kGroupRows, 1, std::max<std::int64_t>(kGroups, ctx.threads()));
+  const std::int64_t groups = groups_of(ctx, rows);
   const std::int64_t at_once = std::min<std::int64_t>(groups, ctx.threads());
   std::vector<Scratch> scratch;
   for (std::int64_t i = 0; i < at_once; ++i) scratch.emplace_back(ctx, p);
@@ -257,6 +266,33 @@ void softmax_cross_entropy(Context& ctx, Tensor& loss_1, Tensor& dh_ND, Tensor& 
     finish_items(p, h_sum, begin, end, dtable, dbias);
   });
   for (double part : loss) *loss_1.data<double>() += scale * part;
+}
+
+void plan_softmax_cross_entropy(Context& ctx, const Tensor& h_ND, const Tensor& table_VD,
+                                bool bias_gradient) {
+  const std::int64_t rows = h_ND.dim(0), depth = h_ND.dim(1), items = table_VD.dim(0);
+  if (rows == 0) return;
+  const Tiling tiling(items);
+  const bool bf16 = ctx.precision() == Precision::bf16;
+  const Problem p{.h_ND = nullptr,
+                  .table_VD = nullptr,
+                  .bias_V = nullptr,
+                  .target_N = nullptr,
+                  .dh_ND = nullptr,
+                  .rows = rows,
+                  .depth = depth,
+                  .block = block_rows(items),
+                  .tiling = tiling,
+                  .scale = 1,
+                  .temperature = 1,
+                  .smoothing = 0,
+                  .bias_gradient = bias_gradient,
+                  .table_tiles = table_tiles(ctx, tiling, depth),
+                  .h16_ND = bf16 ? ctx.empty(DType::bf16, {rows, depth}, Tag::workspace) : Tensor(),
+                  .table_sum = {}};
+  std::vector<Scratch> scratch;
+  for (std::int64_t i = 0; i < std::min<std::int64_t>(groups_of(ctx, rows), ctx.threads()); ++i)
+    scratch.emplace_back(ctx, p);
 }
 
 }  // namespace seqrank::cpu

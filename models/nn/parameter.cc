@@ -104,7 +104,7 @@ void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowS
     parameter.value_ = values_P.flat_range(parameter.offset, end).reshape(shape);
     parameter.gradient = gradients_P.flat_range(parameter.offset, end).reshape(shape);
     Tensor host(ctx.host_arena(), DType::f32, shape, Tag::workspace);
-    initialise(parameter, seed, host.span<float>());
+    if (!ctx.plans()) initialise(parameter, seed, host.span<float>());
     copy_to_device(ctx, parameter.value_, host);
   }
 }

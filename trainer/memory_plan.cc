@@ -1,0 +1,96 @@
+// Runs what train() runs, with nothing behind it.
+#include "trainer/memory_plan.h"
+
+#include <algorithm>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "trainer/evaluate.h"
+#include "trainer/host_pieces.h"
+
+namespace seqrank {
+namespace {
+
+constexpr std::int64_t kLook = 512;  // steps of an epoch whose batches are looked at
+constexpr std::size_t kPlan = 4;     // the largest of them, which are planned
+
+constexpr int kBlocks = 64;  // of questions
+
+// The steps with the most events, of many of the first epoch.
+std::vector<std::int64_t> large_steps(TrainLoader& loader) {
+  const std::int64_t epoch = loader.steps_per_epoch(), look = std::min(epoch, kLook);
+  std::vector<std::pair<std::int64_t, std::int64_t>> found;  // events, step
+  for (std::int64_t i = 0; i < look; ++i) {
+    const std::int64_t step = epoch * i / look;
+    if (look < epoch || i == 0) loader.seek(step);
+    found.emplace_back(loader.next().item_N.numel(), step);
+  }
+  std::ranges::sort(found, std::greater());
+  std::vector<std::int64_t> steps;
+  for (std::size_t i = 0; i < std::min(kPlan, found.size()); ++i) steps.push_back(found[i].second);
+  return steps;
+}
+
+void plan_steps(TrainingParts& parts) {
+  for (const std::int64_t step : large_steps(parts.loader)) {
+    parts.loader.seek(step);
+    const Batch batch = parts.loader.next(), next = parts.loader.peek();
+    parts.step->run(batch, step, 0, TrainStep::Wish::go_on, &next);
+  }
+}
+
+void plan_evaluation(Context& ctx, Communicator& comm, TrainingParts& parts,
+                     const Options& options) {
+  if (options.integer("train.evaluate_every") == 0) return;
+  parts.exchange->settle();
+  int blocks = 0;
+  (void)evaluate_unless(ctx, comm, *parts.model, parts.protocol,
+                        evaluate_options_from(options, Split::validation),
+                        [&blocks] { return ++blocks > kBlocks; });
+}
+
+// The first number of a file; none where there is no such file, or a word.
+std::int64_t number_in(const char* path) {
+  std::int64_t value = std::numeric_limits<std::int64_t>::max();
+  std::ifstream in(path);
+  if (!(in >> value)) return std::numeric_limits<std::int64_t>::max();
+  return value;
+}
+
+}  // namespace
+
+std::int64_t MemoryPlan::total() const {
+  return std::accumulate(peak_bytes.begin(), peak_bytes.end(), std::int64_t{0});
+}
+
+MemoryPlan plan_memory(const Dataset& dataset, const Options& options, int ranks, int threads) {
+  Context ctx(Context::Planned{}, threads);
+  const auto comm = make_planned_communicator(0, ranks);
+  TrainingParts parts(ctx, *comm, dataset, options);
+  plan_steps(parts);
+  plan_evaluation(ctx, *comm, parts, options);
+  to_host(ctx, parts.optimiser->pieces());
+  MemoryPlan plan;
+  plan.parameters = parts.parameters.numel();
+  for (int tag = 0; tag < kTags; ++tag)
+    plan.peak_bytes[tag] = static_cast<std::int64_t>(ctx.arena().peak_bytes(static_cast<Tag>(tag)));
+  return plan;
+}
+
+std::int64_t available_memory_bytes() {
+  std::int64_t available = std::numeric_limits<std::int64_t>::max();
+  std::ifstream in("/proc/meminfo");
+  for (std::string word; in >> word;)
+    if (word == "MemAvailable:" && in >> available) available *= 1024;
+  const std::int64_t limit = number_in("/sys/fs/cgroup/memory.max");
+  if (limit != std::numeric_limits<std::int64_t>::max())
+    available = std::min(available, limit - number_in("/sys/fs/cgroup/memory.current"));
+  return available == std::numeric_limits<std::int64_t>::max() ? 0 : available;
+}
+
+}  // namespace seqrank

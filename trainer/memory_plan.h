@@ -1,0 +1,27 @@
+// What a training run will take of a rank's memory, before anything of it is taken: the run's own
+// parts and steps, on a Context that plans and among imagined ranks. So it knows no model and
+// cannot lag behind one. Of a CPU; a GPU's operators need other work space.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "trainer/training_parts.h"
+
+namespace seqrank {
+
+struct MemoryPlan {
+  std::array<std::int64_t, kTags> peak_bytes{};  // of rank 0, whose share is never the smallest
+  std::int64_t parameters = 0;                   // elements
+  std::int64_t total() const;                    // as if all peaks came at once
+};
+
+// `options` as train() takes them. Looks at batches of an epoch, at most 512, and plans steps with the
+// largest of them, blocks of questions, and a checkpoint. Throws as TrainingParts does.
+MemoryPlan plan_memory(const Dataset& dataset, const Options& options, int ranks, int threads);
+
+// What this machine could still give to programs, 0 where it does not say; a limit of the process's
+// control group counts, too.
+std::int64_t available_memory_bytes();
+
+}  // namespace seqrank
