@@ -53,8 +53,8 @@ class Stream {
   virtual void copy(void* to, const void* from, std::size_t bytes, Copy direction) = 0;
 };
 
-std::unique_ptr<Stream> make_inline_stream();  // CPU compute
+std::unique_ptr<Stream> make_inline_stream();   // CPU compute
 std::unique_ptr<Stream> make_planned_stream();  // the same, and copies nothing
-std::unique_ptr<Stream> make_worker_stream();  // CPU communication and background saving
+std::unique_ptr<Stream> make_worker_stream();   // CPU communication and background saving
 
 }  // namespace seqrank

@@ -175,11 +175,15 @@ void Communicator::barrier() {
   stream_->synchronize();
 }
 
-std::unique_ptr<Communicator> Communicator::split(int colour, int key) {
+std::unique_ptr<Communicator> Communicator::split(int colour, int key, int size) {
   SR_CHECK(colour >= 0, ErrorKind::peers, "split: colour {}; it must not be negative", colour);
-  return make_part({Operation::split}, [colour, key](Transport& transport, const Call& call) {
-    return transport.split(call, colour, key);
+  const Call call{Operation::split, DType::u8, size};
+  auto part = make_part(call, [colour, key](Transport& transport, const Call& agreed) {
+    return transport.split(agreed, colour, key);
   });
+  SR_CHECK(size == 0 || part->size() == size, ErrorKind::peers,
+           "split: {} ranks gave colour {}, not {}", part->size(), colour, size);
+  return part;
 }
 
 std::unique_ptr<Communicator> Communicator::split_shared() {

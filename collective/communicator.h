@@ -77,8 +77,9 @@ class Communicator {
   void barrier();  // blocks the host until every rank got here
 
   // A communicator of the ranks that give the same colour (>= 0), ordered by (key, rank).
-  // Collective; blocks the host. It shares stream() with this one.
-  std::unique_ptr<Communicator> split(int colour, int key);
+  // Collective; blocks the host. It shares stream() with this one. size: how many these are, where
+  // the caller knows; another number throws.
+  std::unique_ptr<Communicator> split(int colour, int key, int size = 0);
 
   // Likewise, of the ranks that share memory with this one: those of one host. Its rank() is the
   // local rank, by which a rank finds its GPU.
@@ -148,7 +149,7 @@ struct Communicators {
 // A world of one, on an inline stream or on `stream`.
 std::unique_ptr<Communicator> make_null_communicator();
 std::unique_ptr<Communicator> make_null_communicator(std::shared_ptr<Stream> stream);
-// Rank `rank` of `size` imagined ones; see Context::Planned.
-std::unique_ptr<Communicator> make_planned_communicator(int rank, int size);
+// Rank 0 of `size`, the others of which are imagined; see Context::Planned.
+std::unique_ptr<Communicator> make_planned_communicator(int size);
 
 }  // namespace seqrank

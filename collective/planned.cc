@@ -1,4 +1,4 @@
-// The transport of a rank whose peers are imagined, for planning: nothing moves, and what comes
+// The transport of rank 0, whose peers are imagined, for planning: nothing moves, and what comes
 // from others is as much as goes to them. Counts come back as they were sent; other tensors stay as
 // they are.
 #include <algorithm>
@@ -10,7 +10,7 @@ namespace {
 
 class PlannedTransport final : public Transport {
  public:
-  PlannedTransport(int rank, int size) : Transport(rank, size) {}
+  explicit PlannedTransport(int size) : Transport(0, size) {}
   void agree(const Call&) override {}
   void all_reduce(const Call&, Tensor, Reduce) override {}
   void reduce_scatter(const Call&, Tensor, Reduce) override {}
@@ -22,11 +22,14 @@ class PlannedTransport final : public Transport {
       std::ranges::copy(sent.span<std::int64_t>(), received.data<std::int64_t>());
   }
   void barrier(const Call&) override {}
-  // The ranks of a host, or of a colour, are all of them.
-  std::shared_ptr<Transport> split(const Call&, int, int) override {
-    return std::make_shared<PlannedTransport>(rank(), size());
+  // Of a colour there are as many as the caller says, all of them without a word; all are on one
+  // host. This rank is the first, as rank 0 of the whole.
+  std::shared_ptr<Transport> split(const Call& call, int, int) override {
+    return std::make_shared<PlannedTransport>(call.detail > 0 ? call.detail : size());
   }
-  std::shared_ptr<Transport> split_shared(const Call& call) override { return split(call, 0, 0); }
+  std::shared_ptr<Transport> split_shared(const Call&) override {
+    return std::make_shared<PlannedTransport>(size());
+  }
   std::string algorithm(const Call&) const override { return "planned"; }
   void close() override {}
   [[noreturn]] void abort(const std::string& why, int exit_code) override {
@@ -37,8 +40,8 @@ class PlannedTransport final : public Transport {
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_planned_communicator(int rank, int size) {
-  return std::make_unique<Communicator>(std::make_shared<PlannedTransport>(rank, size),
+std::unique_ptr<Communicator> make_planned_communicator(int size) {
+  return std::make_unique<Communicator>(std::make_shared<PlannedTransport>(size),
                                         make_planned_stream());
 }
 

@@ -30,7 +30,7 @@ enum class Operation : std::int32_t {
 struct Call {
   Operation operation;
   DType dtype = DType::u8;
-  std::int32_t detail = 0;    // the Reduce, or the root
+  std::int32_t detail = 0;    // the Reduce, the root, or the size of a split's part
   std::int64_t count = 0;     // elements; 0 for all_to_all_v, where ranks differ
   std::int64_t sequence = 0;  // of the communicator, from 0
   std::int64_t sent = 0;      // all_to_all_v: elements that this rank sends; not compared

@@ -70,8 +70,10 @@ std::int64_t MemoryPlan::total() const {
 
 MemoryPlan plan_memory(const Dataset& dataset, const Options& options, int ranks, int threads) {
   Context ctx(Context::Planned{}, threads);
-  const auto comm = make_planned_communicator(0, ranks);
-  TrainingParts parts(ctx, *comm, dataset, options);
+  const auto comm = make_planned_communicator(ranks);
+  Options of_one_host = options;
+  if (options.text("table.group") == "node") of_one_host.set("table.group", "all", "plan");
+  TrainingParts parts(ctx, *comm, dataset, of_one_host);
   plan_steps(parts);
   plan_evaluation(ctx, *comm, parts, options);
   to_host(ctx, parts.optimiser->pieces());

@@ -16,8 +16,9 @@ struct MemoryPlan {
   std::int64_t total() const;                    // as if all peaks came at once
 };
 
-// `options` as train() takes them. Looks at batches of an epoch, at most 512, and plans steps with the
-// largest of them, blocks of questions, and a checkpoint. Throws as TrainingParts does.
+// `options` as train() takes them. Looks at batches of an epoch, at most 512, and plans steps with
+// the largest of them, blocks of questions, and a checkpoint. The ranks are imagined on one host,
+// unless table.group says how many share a table. Throws as TrainingParts does.
 MemoryPlan plan_memory(const Dataset& dataset, const Options& options, int ranks, int threads);
 
 // What this machine could still give to programs, 0 where it does not say; a limit of the process's

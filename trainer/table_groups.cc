@@ -1,4 +1,5 @@
-// Who is in which group, agreed on through texts: once, at the start.
+// Who is in which group: by numbers, or agreed on through texts where hosts decide. Once, at the
+// start.
 #include "trainer/table_groups.h"
 
 #include <fmt/format.h>
@@ -31,29 +32,37 @@ Seat seat_on_host(Communicator& world) {
   return {std::stoi(first), host->rank()};
 }
 
-Seat own_seat(Communicator& world, const std::string& how) {
-  if (how == "node") return seat_on_host(world);
-  if (how == "all") return {0, world.rank()};
-  int size = 0;
-  const auto [end, error] = std::from_chars(how.data(), how.data() + how.size(), size);
-  SR_CHECK(error == std::errc() && end == how.data() + how.size() && size >= 1, ErrorKind::usage,
-           "--table.group={}: give node, all, or a number of ranks", how);
-  return {world.rank() / size, world.rank() % size};
+// By rank.
+std::vector<Seat> seats(Communicator& world, const std::string& how) {
+  std::vector<Seat> seats;
+  if (how == "node") {
+    const Seat own = seat_on_host(world);
+    for (const std::string& text :
+         world.all_gather_text(fmt::format("{} {}", own.group, own.place)))
+      seats.push_back({std::stoi(text), std::stoi(text.substr(text.find(' ')))});
+    return seats;
+  }
+  int size = world.size();
+  if (how != "all") {
+    const auto [end, error] = std::from_chars(how.data(), how.data() + how.size(), size);
+    SR_CHECK(error == std::errc() && end == how.data() + how.size() && size >= 1, ErrorKind::usage,
+             "--table.group={}: give node, all, or a number of ranks", how);
+  }
+  for (int rank = 0; rank < world.size(); ++rank) seats.push_back({rank / size, rank % size});
+  return seats;
 }
 
 }  // namespace
 
 TableGroups::TableGroups(const Communicators& ranks, const std::string& how) {
-  const Seat own = own_seat(ranks.host, how);
+  const std::vector<Seat> all = seats(ranks.host, how);
+  const Seat own = all[ranks.rank()];
   std::map<int, std::vector<int>> members;  // by group, in order of their places
-  int rank = 0;
-  for (const std::string& text :
-       ranks.host.all_gather_text(fmt::format("{} {}", own.group, own.place))) {
-    const auto blank = text.find(' ');
-    auto& group = members[std::stoi(text.substr(0, blank))];
-    const auto place = static_cast<std::size_t>(std::stoi(text.substr(blank + 1)));
+  for (int rank = 0; rank < ranks.size(); ++rank) {
+    auto& group = members[all[rank].group];
+    const auto place = static_cast<std::size_t>(all[rank].place);
     group.resize(std::max(group.size(), place + 1));
-    group[place] = rank++;
+    group[place] = rank;
   }
   const std::size_t size = members.begin()->second.size();
   for (const auto& [first, group] : members) {
@@ -69,8 +78,8 @@ TableGroups::TableGroups(const Communicators& ranks, const std::string& how) {
     if (first == own.group) group_ = static_cast<int>(rank_at_.size() / size);
     rank_at_.insert(rank_at_.end(), group.begin(), group.end());
   }
-  within_ = ranks.device.split(group_, place_);
-  across_ = ranks.device.split(place_, group_);
+  within_ = ranks.device.split(group_, place_, size_);
+  across_ = ranks.device.split(place_, group_, ranks.size() / size_);
 }
 
 TableGroups table_groups(const Options& options, const Communicators& ranks,

@@ -5,6 +5,7 @@
   train_runs_test.py PROGRAM CASE         runs one; exit 77 = skipped, with the reason
 """
 import glob
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import cases
 from training import SMALL, STOPPED_RESUMABLE, losses, make_data, sums
 
-SKIPPED = 77
+DEVICE, SKIPPED = 4, 77
 MPIRUN = ["mpirun", "-q", "--bind-to", "none", "--oversubscribe"]
 
 
@@ -115,6 +116,28 @@ def ten_lines_of_h5py_train(program):
     assert curve[50] < curve[1]
 
 
+def dry_run_tells_the_memory_that_a_run_takes(program):
+    make_data(program)
+    dry = train_command(program, 1, "run", "--train.epochs=2", "--dry-run", "--json=plan.json")
+    told = subprocess.run([*dry, "--ranks=2"], capture_output=True, text=True, timeout=60)
+    assert told.returncode == 0 and "a rank of 2 takes at most" in told.stdout, told
+    assert not os.path.exists("run"), "a dry run wrote something"
+    train(program, 2, "run", "--train.epochs=2", "--json=taken.json")
+    with open("plan.json", encoding="utf-8") as plan, open("taken.json", encoding="utf-8") as taken:
+        plan, taken = json.load(plan), json.load(taken)["peak_bytes"]
+    assert abs(plan["total_bytes"] / sum(taken.values()) - 1) < 0.1, (plan, taken)
+
+    subprocess.run(dry, check=True, capture_output=True, timeout=60)
+    with open("plan.json", encoding="utf-8") as plan:
+        memory = f"--memory={json.load(plan)['total_bytes'] * 2 // 3}"
+    few = subprocess.run([*dry, memory], capture_output=True, text=True, timeout=60)
+    assert few.returncode == DEVICE and "it would fit with --train.batch=" in few.stderr, few
+    batch = few.stderr.split("--train.batch=")[1].split()[0]
+    less = [f"--train.batch={batch}" if word.startswith("--train.batch=") else word for word in dry]
+    fits = subprocess.run([*less, memory], capture_output=True, text=True, timeout=60)
+    assert fits.returncode == 0, fits
+
+
 CASES = {f.__name__: f for f in (
     equal_loss_on_1_2_and_4_ranks,
     split_tables_have_the_losses_of_whole_ones,
@@ -122,6 +145,7 @@ CASES = {f.__name__: f for f in (
     usr1_to_mpirun_saves_and_ends_with_75,
     rank_killed_in_a_save_then_resume_is_bitwise_the_same,
     ten_lines_of_h5py_train,
+    dry_run_tells_the_memory_that_a_run_takes,
 )}
 
 

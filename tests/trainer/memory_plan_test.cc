@@ -1,0 +1,70 @@
+// What is planned against what is taken: peaks by tag of runs of every model, on one rank and on
+// three, with tables whole and split.
+#include "trainer/memory_plan.h"
+
+#include "tests/trainer/train_support.h"
+#include "tests/trainer/trained_models.h"
+
+namespace seqrank {
+namespace {
+
+class MemoryPlans : public Train {
+ protected:
+  // Planned over taken.
+  double ratio(int ranks, const std::string& name, Settings settings) {
+    settings["train.epochs"] = "1";
+    if (!settings.contains("train.evaluate_every")) settings["train.evaluate_every"] = "1";
+    const Options given = options(name, settings);
+    const Dataset dataset = Dataset::open(given.text("data"));
+    const MemoryPlan plan = plan_memory(dataset, given, ranks, 1);
+    const TrainResult taken = run(ranks, name, settings);
+    std::int64_t sum = 0;
+    for (int tag = 0; tag < kTags; ++tag) {
+      sum += taken.peak_bytes[tag];
+      if (tag > static_cast<int>(Tag::optimiser)) continue;
+      EXPECT_EQ(plan.peak_bytes[tag], taken.peak_bytes[tag])
+          << name << ", " << tag_name(static_cast<Tag>(tag));
+    }
+    return static_cast<double>(plan.total()) / static_cast<double>(sum);
+  }
+};
+
+TEST_F(MemoryPlans, AreWithinATenthOfWhatIsTaken) {
+  for (const TrainedModelCase& c : trained_models()) {
+    for (const int ranks : {1, 3}) {
+      const std::string name = fmt::format("case{}-{}", &c - trained_models().data(), ranks);
+      EXPECT_NEAR(ratio(ranks, name, c.settings), 1, 0.1) << testing::PrintToString(c);
+    }
+  }
+}
+
+TEST_F(MemoryPlans, OfSplitTablesToo) {
+  for (const char* group : {"all", "2"}) {
+    const Settings settings = {{"table.split", "yes"},
+                               {"table.group", group},
+                               {"loss.kind", "sampled_softmax"},
+                               {"model.width", "32"},
+                               {"train.evaluate_every", "0"}};
+    EXPECT_NEAR(ratio(4, std::string("split-") + group, settings), 1, 0.1) << group;
+  }
+}
+
+TEST_F(MemoryPlans, TakeNoMemory) {
+  SynthOptions synth_options;
+  synth_options.output = temp_.path() + "/large.h5";
+  synth_options.items = 2'000'000;
+  synth_options.sequences = 50;
+  synth_options.length = 12;
+  synth(synth_options);
+  const Options given = options(
+      "large",
+      {{"data", synth_options.output}, {"model.width", "256"}, {"loss.kind", "sampled_softmax"}});
+  const Dataset dataset = Dataset::open(synth_options.output);
+  const std::int64_t before = available_memory_bytes();
+  const MemoryPlan plan = plan_memory(dataset, given, 1, 1);
+  EXPECT_GT(plan.total(), std::int64_t{8} << 30);
+  EXPECT_LT(before - available_memory_bytes(), std::int64_t{1} << 30);
+}
+
+}  // namespace
+}  // namespace seqrank
