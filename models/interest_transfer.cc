@@ -15,13 +15,14 @@
 #include "backend/transfer.h"
 #include "models/nn/attention_weights.h"
 #include "models/nn/input_layer.h"
+#include "models/nn/item_ranker.h"
 #include "models/nn/layers.h"
 #include "models/nn/losses.h"
 
 namespace seqrank {
 namespace {
 
-class InterestTransfer final : public TrainedModel, public AttentionModel {
+class InterestTransfer final : public AttentiveRanker {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -50,7 +51,8 @@ class InterestTransfer final : public TrainedModel, public AttentionModel {
   }
 
   explicit InterestTransfer(const ModelInput& input)
-      : width_(input.options.integer("model.width")),
+      : AttentiveRanker(input, input.options.integer("model.width")),
+        width_(input.options.integer("model.width")),
         heads_(input.options.integer("model.heads")),
         cell_(input.options.text("model.cell") == "lstm" ? Cell::lstm : Cell::gru),
         dropout_(static_cast<float>(input.options.real("model.dropout"))),
@@ -58,7 +60,6 @@ class InterestTransfer final : public TrainedModel, public AttentionModel {
         transition_weight_(static_cast<float>(input.options.real("model.transition_weight"))),
         ahead_(input.options.integer("model.ahead")),
         recommend_(input.options.text("model.recommend")),
-        items_(input.options, input.items, width_, input.parameters),
         input_(input, width_) {
     SR_CHECK(width_ % heads_ == 0, ErrorKind::usage,
              "--model.heads={}: must divide --model.width={}", heads_, width_);
@@ -88,7 +89,7 @@ class InterestTransfer final : public TrainedModel, public AttentionModel {
   }
 
   Var loss(Tape& tape, const Batch& batch) override {
-    const Encoded encoded = encode(tape, batch);
+    const Encoded encoded = read(tape, batch, nullptr);
     Var loss = items_.loss(tape, encoded.state_ND, batch);
     if (interests_ == 0) return loss;
     if (interest_weight_ > 0)
@@ -106,19 +107,20 @@ class InterestTransfer final : public TrainedModel, public AttentionModel {
   }
 
   void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
+    if (recommend_ == "items") return AttentiveRanker::score_next(ctx, batch, score_BV);
     Tape tape(ctx, TapeMode::inference, 0);
-    const Encoded encoded = encode(tape, batch);
-    Tensor last_BD = ctx.empty(DType::f32, {batch.sequences, width_});
-    gather_rows(ctx, last_BD, encoded.state_ND.value(), batch.last_B);
-    items_.scores(ctx, score_BV, items_.scored_states(ctx, last_BD));
-    if (recommend_ != "items") raise_by_interest(tape, batch, encoded.context_ND, score_BV);
+    const Encoded encoded = read(tape, batch, nullptr);
+    const Var last_BD = nn::select_rows(tape, encoded.state_ND, batch.last_B);
+    items_.scores(ctx, score_BV, items_.scored_states(ctx, last_BD.value()));
+    raise_by_interest(tape, batch, encoded.context_ND, score_BV);
   }
 
-  Tensor attention_weights(Context& ctx, const Batch& batch) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    Tensor weight_N;
-    encode(tape, batch, &weight_N);
-    return weight_N;
+  Tensor next_states(Context& ctx, const Batch& batch, const TapeHooks& hooks) override {
+    SR_CHECK(recommend_ == "items", ErrorKind::usage,
+             "--model.recommend={}: scores are more than states and vectors, which a split table "
+             "does not do; give --table.split=no",
+             recommend_);
+    return AttentiveRanker::next_states(ctx, batch, hooks);
   }
 
  private:
@@ -160,7 +162,11 @@ class InterestTransfer final : public TrainedModel, public AttentionModel {
     w_next_ = &store.declare("transition.next", {interests_, 2 * width_}, uniform(2 * width_));
   }
 
-  Encoded encode(Tape& tape, const Batch& batch, Tensor* weight_N = nullptr) {
+  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) override {
+    return read(tape, batch, weight_N).state_ND;
+  }
+
+  Encoded read(Tape& tape, const Batch& batch, Tensor* weight_N) {
     Var h_ND = nn::dropout(tape, input_(tape, items_, batch), dropout_, batch);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       if (i > 0) h_ND = nn::dropout(tape, h_ND, dropout_, batch);
@@ -232,7 +238,6 @@ class InterestTransfer final : public TrainedModel, public AttentionModel {
   float transition_weight_;
   std::int64_t ahead_;
   std::string recommend_;
-  ItemTable items_;
   InputLayer input_;
   std::int64_t interests_ = 0;               // I
   std::string item_column_, target_column_;  // interests of events and of what follows them
