@@ -1,6 +1,7 @@
 // Layout and initial values of parameters.
 #include "models/nn/parameter.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <numeric>
@@ -14,6 +15,8 @@ namespace {
 
 // Elements: 256 bytes, what matrix products and cuDNN want of an address to be fastest.
 constexpr std::int64_t kAlignment = 64;
+// Elements that are given initial values at once: a table may be most of the memory.
+constexpr std::int64_t kInitialised = 1 << 20;
 // Elements: 16 bytes, what NCCL moves at once.
 constexpr std::int64_t kVector = 4;
 
@@ -28,14 +31,15 @@ std::uint32_t name_hash(const std::string& name) {
   return hash;
 }
 
-// Of the elements that are here, each by its place in the whole parameter.
-void initialise(const Parameter& parameter, std::uint64_t seed, std::span<float> out) {
+// Of the elements that are here those from `first` on, each by its place in the whole parameter.
+void initialise(const Parameter& parameter, std::uint64_t seed, std::int64_t first,
+                std::span<float> out) {
   const Initialiser& init = parameter.initialiser;
   const std::uint32_t hash = name_hash(parameter.name);
   const RowSplit& split = parameter.split;
   const std::int64_t width = split.ranks > 1 ? parameter.shape[1] : 1;
   for (std::size_t i = 0; i < out.size(); ++i) {
-    const auto here = static_cast<std::int64_t>(i);
+    const auto here = first + static_cast<std::int64_t>(i);
     const std::int64_t element = split.row_of_table(here / width) * width + here % width;
     const bool within = init.begin <= element && (init.end < 0 || element < init.end);
     float value = init.kind == Initialiser::Kind::constant && within ? init.amount : 0.0f;
@@ -103,9 +107,13 @@ void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowS
     const std::int64_t end = parameter.offset + shape.numel();
     parameter.value_ = values_P.flat_range(parameter.offset, end).reshape(shape);
     parameter.gradient = gradients_P.flat_range(parameter.offset, end).reshape(shape);
-    Tensor host(ctx.host_arena(), DType::f32, shape, Tag::workspace);
-    if (!ctx.plans()) initialise(parameter, seed, host.span<float>());
-    copy_to_device(ctx, parameter.value_, host);
+    const Tensor value = parameter.value_.reshape({shape.numel()});
+    for (std::int64_t begin = 0; begin < shape.numel(); begin += kInitialised) {
+      Tensor here = value.flat_range(begin, std::min(begin + kInitialised, shape.numel()));
+      Tensor host(ctx.host_arena(), DType::f32, here.shape(), Tag::workspace);
+      if (!ctx.plans()) initialise(parameter, seed, begin, host.span<float>());
+      copy_to_device(ctx, here, host);
+    }
   }
 }
 
