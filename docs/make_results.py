@@ -17,6 +17,7 @@ Files that the sections look for (others are listed at the end):
   scaling-cores*.json, scaling-hosts*.json   `seqrank bench scaling`
   scaling-model*.json {"model": `seqrank bench model`, and the runs that it read}
   stops*.json         tests/long/stops.py
+  recommend-stdin*.json                      `seqrank recommend --stdin`
   gpu-tests*.json, gpu-bench*.json           docs/gpu_sections.py
   kernels*.json       docs/kernel_resources.py
 A result of plain values instead is shown as a table of these values.
@@ -210,6 +211,14 @@ def kernels(records, _):
     return out
 
 
+def answers(records, _):
+    return ["One history a line in, ten items a line out, from the whole line to the printed answer; "
+            "one thread, loading left out.", ""] + table(
+                ["model", "answers", "median, ms", "99th percentile, ms"],
+                [[r.get("title"), number(r.result["answers"]), f"{r.result['median_ms']:.2f}",
+                  f"{r.result['percentile_99_ms']:.2f}"] for r in records])
+
+
 # Page -> title, and sections: title, names of files, what makes the text. Files that no section
 # wants go to the first page.
 PAGES = {
@@ -226,6 +235,7 @@ PAGES = {
         ("Two hosts, and communication about as long as compute", ["scaling-hosts*"],
          scaling_sections.hosts),
         ("Modelled against measured", ["scaling-model*", "scaling-points*"], scaling_sections.model),
+        ("Answers while one waits: recommend --stdin", ["recommend-stdin*"], answers),
         ("Tests on a GPU", ["gpu-tests*"], gpu_sections.tests),
         ("Speed on a GPU, beside PyTorch's", ["gpu-bench*"], gpu_sections.bench),
         ("CUDA kernels: registers, shared memory, spills", ["kernels*"], kernels),
