@@ -395,8 +395,13 @@ SEQRANK_OP_TEST(Recurrence, LongSequences) {
                                                   {Precision::tf32, 0x1p-6},
                                                   {Precision::bf16, 0x1p-3},
                                                   {Precision::fp16, 0x1p-6}};
+#ifdef __SANITIZE_THREAD__  // where a step costs a hundred times as much
+  const std::vector<Packing> packings = {Packing({7, 0, 12, 1})};
+#else
+  const std::vector<Packing> packings = {Packing({301}), Packing({7, 0, 120, 1, 7, 2})};
+#endif
   for (Cell cell : {Cell::lstm, Cell::gru}) {
-    for (const Packing& packing : {Packing({301}), Packing({7, 0, 120, 1, 7, 2})}) {
+    for (const Packing& packing : packings) {
       for (std::int64_t width : {32, 64, 65, 128}) {
         const auto want = Layer(Device::cpu, 1, cell, packing, 5, width).both();
         for (auto [precision, tolerance] : tolerances) {
