@@ -49,9 +49,19 @@ void plan_evaluation(Context& ctx, Communicator& comm, TrainingParts& parts,
   if (options.integer("train.evaluate_every") == 0) return;
   parts.exchange->settle();
   int blocks = 0;
-  (void)evaluate_unless(ctx, comm, *parts.model, parts.protocol,
-                        evaluate_options_from(options, Split::validation),
-                        [&blocks] { return ++blocks > kBlocks; });
+  (void)evaluate_unless(
+      ctx, comm, *parts.model, parts.protocol, evaluate_options_from(options, Split::validation),
+      [&blocks] { return ++blocks > kBlocks; }, parts.exchange.get());
+}
+
+// Rows of split tables are brought into ranges; see dealt_rows.cc.
+void plan_save(Context& ctx, Communicator& comm, TrainingParts& parts) {
+  to_host(ctx, parts.optimiser->pieces());
+  std::vector<TensorPiece> ranges;
+  for (const DealtRows& own : parts.optimiser->dealt_rows()) {
+    const TensorPiece arrived = empty_range(ctx, comm, own);
+    ranges.push_back(empty_range(ctx, comm, own));
+  }
 }
 
 // The first number of a file; none where there is no such file, or a word.
@@ -76,7 +86,7 @@ MemoryPlan plan_memory(const Dataset& dataset, const Options& options, int ranks
   TrainingParts parts(ctx, *comm, dataset, of_one_host);
   plan_steps(parts);
   plan_evaluation(ctx, *comm, parts, options);
-  to_host(ctx, parts.optimiser->pieces());
+  plan_save(ctx, *comm, parts);
   MemoryPlan plan;
   plan.parameters = parts.parameters.numel();
   for (int tag = 0; tag < kTags; ++tag)

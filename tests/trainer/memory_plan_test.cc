@@ -46,6 +46,8 @@ TEST_F(MemoryPlans, OfSplitTablesToo) {
                                {"model.width", "32"},
                                {"train.evaluate_every", "0"}};
     EXPECT_NEAR(ratio(4, std::string("split-") + group, settings), 1, 0.1) << group;
+    const Settings exact = {{"table.split", "yes"}, {"table.group", group}};
+    EXPECT_NEAR(ratio(4, std::string("exact-") + group, exact), 1, 0.1) << group;
   }
 }
 
