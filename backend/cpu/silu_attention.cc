@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "backend/cpu/additive_attention.h"
+#include "backend/cpu/bias_parts.h"
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/vector_math.h"
 
@@ -131,17 +132,6 @@ void backward_rows(const Scores& s, const Backward& x, const Piece& p, std::int6
   gemm(rows, width, keys, 1, {dscore, keys}, {x.k + key, stride}, 0, x.dq + query, stride);
   gemm(keys, width, rows, 1, {dscore, keys, Transpose::yes}, {x.q + query, stride}, 1, x.dk + key,
        stride);
-}
-
-// dtable_HX += the parts [pieces, all X]: of this table, X columns from `begin` on. In one order.
-void add_parts(Tensor& dtable_HX, const Tensor& part, std::int64_t begin) {
-  if (!dtable_HX) return;
-  const std::int64_t heads = dtable_HX.dim(0), width = dtable_HX.dim(1), all = part.dim(1);
-  for (std::int64_t piece = 0; piece < part.dim(0); ++piece) {
-    const float* from = part.data<float>() + piece * all + begin;
-    float* to = dtable_HX.data<float>() + piece % heads * width;
-    for (std::int64_t r = 0; r < width; ++r) to[r] += from[r];
-  }
 }
 
 }  // namespace
