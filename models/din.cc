@@ -10,7 +10,7 @@
 namespace seqrank {
 namespace {
 
-class Din final : public TrainedModel, public ClickModel {
+class Din final : public ClickScorer {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -27,25 +27,14 @@ class Din final : public TrainedModel, public ClickModel {
   }
 
   explicit Din(const ModelInput& input)
-      : width_(input.options.integer("model.width")),
+      : ClickScorer(input, input.options.integer("model.width")),
+        width_(input.options.integer("model.width")),
         act_(input.options.text("model.activation") == "relu" ? Activation::relu
                                                               : Activation::tanh),
         dropout_(static_cast<float>(input.options.real("model.dropout"))),
-        input_(input, width_),
         unit_(nn::declare_din_unit(input.parameters, "unit", width_,
                                    input.options.integer("model.unit_width"))),
         head_(input, width_, input_.has_user(), dropout_) {}
-
-  BatchNeeds needs() const override { return input_.needs(); }
-
-  Var loss(Tape& tape, const Batch& batch) override {
-    return click_loss(tape, logits(tape, batch), batch);
-  }
-
-  void score_targets(Context& ctx, const Batch& batch, Tensor& logit_N) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    copy(ctx, logit_N, logits(tape, batch).value().reshape({batch.events}));
-  }
 
   void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
     Tape tape(ctx, TapeMode::inference, 0);
@@ -63,7 +52,7 @@ class Din final : public TrainedModel, public ClickModel {
   }
 
  private:
-  Var logits(Tape& tape, const Batch& batch) {
+  Var logits(Tape& tape, const Batch& batch) override {
     const ClickInput::Vectors vectors = input_(tape, batch);
     const Var h_ND = nn::dropout(tape, vectors.event_ND, dropout_, batch);
     const Var z_ND = nn::din_attention(tape, act_, h_ND, vectors.target_ND, unit_, batch);
@@ -73,7 +62,6 @@ class Din final : public TrainedModel, public ClickModel {
   std::int64_t width_;
   Activation act_;
   float dropout_;
-  ClickInput input_;
   nn::DinUnit unit_;
   ClickHead head_;
 };

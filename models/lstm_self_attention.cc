@@ -141,7 +141,7 @@ class LstmSelfAttention final : public AttentiveRanker {
   LstmAttention states_;
 };
 
-class LstmSelfAttentionClick final : public TrainedModel, public ClickModel, public AttentionModel {
+class LstmSelfAttentionClick final : public ClickScorer, public AttentionModel {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = LstmAttention::options();
@@ -151,20 +151,9 @@ class LstmSelfAttentionClick final : public TrainedModel, public ClickModel, pub
   }
 
   explicit LstmSelfAttentionClick(const ModelInput& input)
-      : input_(input, input.options.integer("model.width")),
+      : ClickScorer(input, input.options.integer("model.width")),
         states_(input),
         head_(input, states_.width(), input_.has_user(), states_.dropout()) {}
-
-  BatchNeeds needs() const override { return input_.needs(); }
-
-  Var loss(Tape& tape, const Batch& batch) override {
-    return click_loss(tape, logits(tape, batch), batch);
-  }
-
-  void score_targets(Context& ctx, const Batch& batch, Tensor& logit_N) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    copy(ctx, logit_N, logits(tape, batch).value().reshape({batch.events}));
-  }
 
   void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
     Tape tape(ctx, TapeMode::inference, 0);
@@ -183,13 +172,12 @@ class LstmSelfAttentionClick final : public TrainedModel, public ClickModel, pub
   }
 
  private:
-  Var logits(Tape& tape, const Batch& batch) {
+  Var logits(Tape& tape, const Batch& batch) override {
     const ClickInput::Vectors vectors = input_(tape, batch);
     const Var z_ND = states_(tape, vectors.event_ND, batch, nullptr);
     return head_(tape, z_ND, vectors.target_ND, vectors.user_ND, batch);
   }
 
-  ClickInput input_;
   LstmAttention states_;
   ClickHead head_;
 };

@@ -13,7 +13,7 @@
 namespace seqrank {
 namespace {
 
-class TargetAttention final : public TrainedModel, public ClickModel {
+class TargetAttention final : public ClickScorer {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -45,26 +45,15 @@ class TargetAttention final : public TrainedModel, public ClickModel {
   }
 
   explicit TargetAttention(const ModelInput& input)
-      : width_(input.options.integer("model.width")),
+      : ClickScorer(input, input.options.integer("model.width")),
+        width_(input.options.integer("model.width")),
         cell_(input.options.text("model.cell") == "lstm" ? Cell::lstm : Cell::gru),
         attend_(input.options.text("model.attention") == "hard" ? Attend::hard : Attend::soft),
         hard_(hard_options(input.options)),
         dropout_(static_cast<float>(input.options.real("model.dropout"))),
-        input_(input, width_),
         encoder_(declare_encoder(input, cell_, width_)),
         attention_(declare_attention(input, width_)),
         head_(input, width_, input_.has_user(), dropout_) {}
-
-  BatchNeeds needs() const override { return input_.needs(); }
-
-  Var loss(Tape& tape, const Batch& batch) override {
-    return click_loss(tape, logits(tape, batch), batch);
-  }
-
-  void score_targets(Context& ctx, const Batch& batch, Tensor& logit_N) override {
-    Tape tape(ctx, TapeMode::inference, 0);
-    copy(ctx, logit_N, logits(tape, batch).value().reshape({batch.events}));
-  }
 
   void score_next(Context& ctx, const Batch& batch, Tensor& score_BV) override {
     Tape tape(ctx, TapeMode::inference, 0);
@@ -114,7 +103,7 @@ class TargetAttention final : public TrainedModel, public ClickModel {
     return x_ND;
   }
 
-  Var logits(Tape& tape, const Batch& batch) {
+  Var logits(Tape& tape, const Batch& batch) override {
     const ClickInput::Vectors vectors = input_(tape, batch);
     const Var h_ND = encode(tape, vectors.event_ND, batch), x_ND = vectors.target_ND;
     Var z_ND = h_ND;
@@ -144,7 +133,6 @@ class TargetAttention final : public TrainedModel, public ClickModel {
   Attend attend_;
   HardAttention hard_;  // its activation is that of the soft form too
   float dropout_;
-  ClickInput input_;
   std::vector<nn::RecurrenceParameters> encoder_;
   Attention attention_;  // absent: the last state
   ClickHead head_;

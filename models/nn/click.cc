@@ -104,6 +104,15 @@ Var click_loss(Tape& tape, Var logit_N1, const Batch& batch) {
                                   batch.global_targets);
 }
 
+Var ClickScorer::loss(Tape& tape, const Batch& batch) {
+  return click_loss(tape, logits(tape, batch), batch);
+}
+
+void ClickScorer::score_targets(Context& ctx, const Batch& batch, Tensor& logit_N) {
+  Tape tape(ctx, TapeMode::inference, 0);
+  copy(ctx, logit_N, logits(tape, batch).value().reshape({batch.events}));
+}
+
 Var after_last_events(Context& ctx, const Tensor& x_ND, const Batch& batch,
                       std::int64_t candidates) {
   Tensor last_BD = ctx.empty(DType::f32, {batch.sequences, x_ND.dim(1)});

@@ -57,6 +57,20 @@ class ClickHead {
 // for a batch without labels.
 Var click_loss(Tape& tape, Var logit_N1, const Batch& batch);
 
+// A model of clicks whose logits come of one pass over events and what each is asked about.
+class ClickScorer : public TrainedModel, public ClickModel {
+ public:
+  BatchNeeds needs() const override { return input_.needs(); }
+  Var loss(Tape& tape, const Batch& batch) override;
+  void score_targets(Context& ctx, const Batch& batch, Tensor& logit_N) override;
+
+ protected:
+  ClickScorer(const ModelInput& input, std::int64_t width) : input_(input, width) {}
+  virtual Var logits(Tape& tape, const Batch& batch) = 0;  // [N, 1]
+
+  ClickInput input_;
+};
+
 // Row b C + c: what x_ND has at the last event of sequence b, for C candidates.
 Var after_last_events(Context& ctx, const Tensor& x_ND, const Batch& batch,
                       std::int64_t candidates);
