@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "backend/check.h"
 #include "collective/communicator.h"
@@ -157,10 +158,14 @@ int run(const Options& given, Communicator& comm) {
                                  use_settings(given), warn);
   serve_cold_items(ctx, comm, given, dataset, *loaded);
   if (given.flag("stdin")) {
-    const ScenePopularity popularity(Protocol(dataset, protocol_options_from(loaded->options)));
+    const Protocol protocol(dataset, protocol_options_from(loaded->options));
+    std::optional<ScenePopularity> popularity;
+    const auto on_demand = [&]() -> const ScenePopularity& {
+      return popularity ? *popularity : popularity.emplace(protocol);
+    };
     const auto done =
         answer_stream(ctx, *loaded->model, dataset, recommend_options(given, dataset, *loaded),
-                      popularity, std::cin);
+                      on_demand, std::cin);
     show_stream(given, done);
     return 0;
   }

@@ -66,7 +66,7 @@ std::int64_t scene_of(const ScenePopularity& popularity, const Json& question) {
 
 std::vector<RecommendedItem> answer(Context& ctx, Model& model, const Dataset& dataset,
                                     const ItemIds& ids, RecommendOptions options,
-                                    const ScenePopularity& popularity, const Json& question) {
+                                    const PopularityOnDemand& popularity, const Json& question) {
   SR_CHECK(question.is_object(), ErrorKind::data, "the line is no JSON object");
   if (question.contains("k")) {
     const Json& k = question.at("k");
@@ -86,7 +86,7 @@ std::vector<RecommendedItem> answer(Context& ctx, Model& model, const Dataset& d
            "the line has neither \"items\" nor \"user\"");
   const std::vector<History> history = {history_of(ids, question)};
   if (history[0].items.empty())
-    return popular_items(dataset, popularity, scene_of(popularity, question), options);
+    return popular_items(dataset, popularity(), scene_of(popularity(), question), options);
   return ask(Dataset::of_histories(dataset, history), 0);
 }
 
@@ -97,7 +97,7 @@ std::string text_of(const Json& value) {
 }  // namespace
 
 StreamAnswers answer_stream(Context& ctx, Model& model, const Dataset& dataset,
-                            const RecommendOptions& options, const ScenePopularity& popularity,
+                            const RecommendOptions& options, const PopularityOnDemand& popularity,
                             std::istream& in) {
   const ItemIds ids = item_ids(dataset);
   StreamAnswers done;

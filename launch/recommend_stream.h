@@ -2,6 +2,7 @@
 // are there, in the order of the questions.
 #pragma once
 
+#include <functional>
 #include <istream>
 #include <string>
 #include <vector>
@@ -16,6 +17,9 @@ struct StreamAnswers {
   std::vector<double> seconds;  // from the whole line to the printed answer; of errors none
 };
 
+// Counted when an empty history asks for it first: few streams hold one.
+using PopularityOnDemand = std::function<const ScenePopularity&()>;
+
 // A line of `in` is a JSON object: {"items": [KEY, ...]}, the newest last, with "times": [SECONDS,
 // ...] where the model reads times, or {"user": KEY} of the data set; "id" (any value) comes back
 // in the answer, "k" overrides options.k. Where "items" is empty, what is popular in the scene
@@ -23,7 +27,7 @@ struct StreamAnswers {
 // [{"item", "title", "score"},
 // ...]} or {"id", "error": TEXT}; blank lines are passed over. Ends with the input.
 StreamAnswers answer_stream(Context& ctx, Model& model, const Dataset& dataset,
-                            const RecommendOptions& options, const ScenePopularity& popularity,
+                            const RecommendOptions& options, const PopularityOnDemand& popularity,
                             std::istream& in);
 
 // Milliseconds below which `share` of the answers came.

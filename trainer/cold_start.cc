@@ -13,9 +13,10 @@ bool has_scenes(const Dataset& dataset) {
                              [](const Feature& f) { return f.name == "domain"; });
 }
 
-// Of the events from `begin` on, 0 where the data has no scenes.
-void read_scenes(const Dataset& dataset, std::int64_t begin, std::span<std::int32_t> out) {
-  if (has_scenes(dataset)) return dataset.read_feature(FeatureOf::event, "domain", begin, out);
+// Of the events from `begin` on, 0 where the data has no scenes, as its caller has asked.
+void read_scenes(const Dataset& dataset, bool scenes, std::int64_t begin,
+                 std::span<std::int32_t> out) {
+  if (scenes) return dataset.read_feature(FeatureOf::event, "domain", begin, out);
   std::ranges::fill(out, 0);
 }
 
@@ -113,12 +114,13 @@ ScenePopularity::ScenePopularity(const Protocol& protocol)
     : scenes_(names_of_scenes(protocol.dataset())) {
   const Dataset& dataset = protocol.dataset();
   events_SV_.assign(scenes_.size() + 1, std::vector<std::int64_t>(dataset.items(), 0));
+  const bool scenes_are_there = has_scenes(dataset);
   std::vector<std::int32_t> items, scenes;
   for (std::int64_t s = 0; s < dataset.sequences(); ++s) {
     items.resize(protocol.training_events(s));
     scenes.resize(items.size());
     dataset.read_items(dataset.begin(s), items);
-    read_scenes(dataset, dataset.begin(s), scenes);
+    read_scenes(dataset, scenes_are_there, dataset.begin(s), scenes);
     for (std::size_t i = 0; i < items.size(); ++i) {
       ++events_SV_[scenes[i]][items[i]];
       ++events_SV_.back()[items[i]];
@@ -147,11 +149,12 @@ std::vector<std::int32_t> ranks_of_new_people(const Protocol& protocol, Split sp
   }
   if (sequences.empty()) return {};
   const ScenePopularity popularity(protocol);
+  const bool scenes_are_there = has_scenes(dataset);
   std::vector<std::int32_t> ranks;
   for (const std::int64_t s : sequences) {
     std::int32_t item = 0, scene = 0;
     dataset.read_items(dataset.begin(s), {&item, 1});
-    read_scenes(dataset, dataset.begin(s), {&scene, 1});
+    read_scenes(dataset, scenes_are_there, dataset.begin(s), {&scene, 1});
     ranks.push_back(popularity.rank(scene, item));
   }
   return ranks;
