@@ -2,8 +2,6 @@
 // attention over the past, c_t = sum_{j<=t} a_j h_j; the next item is ranked by [h_t ; c_t]
 // projected to the width of the item table. After NARM (Li et al., CIKM 2017) and additive
 // attention (Bahdanau et al. 2015). No time features.
-#include <cmath>
-
 #include "models/model.h"
 #include "models/nn/attention_weights.h"
 #include "models/nn/item_ranker.h"
@@ -54,15 +52,16 @@ class AttentionRnn final : public AttentiveRanker {
           nn::declare_recurrence(store, "rnn." + std::to_string(i), cell_, width_, width_));
     std::int64_t a = input.options.integer("model.attention_width");
     if (a == 0) a = width_;
-    w_key_ = &store.declare("attention.w", {a, width_}, uniform(width_));
+    w_key_ = &store.declare("attention.w", {a, width_}, Initialiser::by_fan_in(width_));
     if (input.options.text("model.attention") == "query") {
-      w_query_ = &store.declare("attention.u", {a, width_}, uniform(width_));
-      w_score_ = &store.declare("attention.score", {a}, uniform(a));
+      w_query_ = &store.declare("attention.u", {a, width_}, Initialiser::by_fan_in(width_));
+      w_score_ = &store.declare("attention.score", {a}, Initialiser::by_fan_in(a));
     } else {
-      w_score_ = &store.declare("attention.score", {1, a}, uniform(a));
+      w_score_ = &store.declare("attention.score", {1, a}, Initialiser::by_fan_in(a));
     }
     const std::int64_t context_width = skip_ ? 2 * width_ : width_;
-    w_out_ = &store.declare("output.w", {width_, context_width}, uniform(context_width));
+    w_out_ =
+        &store.declare("output.w", {width_, context_width}, Initialiser::by_fan_in(context_width));
     b_out_ = &store.declare("output.b", {width_}, {}, Decay::no);
     items_.declare_output(input.options, store);
   }
@@ -70,9 +69,6 @@ class AttentionRnn final : public AttentiveRanker {
   BatchNeeds needs() const override { return items_.needs(); }
 
  private:
-  static Initialiser uniform(std::int64_t fan_in) {
-    return {Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
-  }
   static Pool pool_named(const std::string& name) {
     if (name == "sum") return Pool::sum;
     if (name == "mean") return Pool::mean;

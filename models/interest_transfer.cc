@@ -68,11 +68,11 @@ class InterestTransfer final : public AttentiveRanker {
     for (std::int64_t i = 0; i < input.options.integer("model.layers"); ++i)
       layers_.push_back(
           nn::declare_recurrence(store, "rnn." + std::to_string(i), cell_, width_, width_));
-    query_ = &store.declare("attention.q", {width_, width_}, uniform(width_));
-    key_ = &store.declare("attention.k", {width_, width_}, uniform(width_));
-    value_ = &store.declare("attention.v", {width_, width_}, uniform(width_));
+    query_ = &store.declare("attention.q", {width_, width_}, Initialiser::by_fan_in(width_));
+    key_ = &store.declare("attention.k", {width_, width_}, Initialiser::by_fan_in(width_));
+    value_ = &store.declare("attention.v", {width_, width_}, Initialiser::by_fan_in(width_));
     if (interests_ > 0) declare_interests(store);
-    w_out_ = &store.declare("output.w", {width_, 2 * width_}, uniform(2 * width_));
+    w_out_ = &store.declare("output.w", {width_, 2 * width_}, Initialiser::by_fan_in(2 * width_));
     b_out_ = &store.declare("output.b", {width_}, {}, Decay::no);
     items_.declare_output(input.options, store);
   }
@@ -129,10 +129,6 @@ class InterestTransfer final : public AttentiveRanker {
     Var state_ND;    // what meets the items
   };
 
-  static Initialiser uniform(std::int64_t fan_in) {
-    return {Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
-  }
-
   void find_interests(const ModelInput& input) {
     const std::string& name = input.options.text("model.interest");
     if (name == "none") {
@@ -152,14 +148,17 @@ class InterestTransfer final : public AttentiveRanker {
   }
 
   void declare_interests(ParameterStore& store) {
-    w_dense_ = &store.declare("interest.dense.w", {width_, width_}, uniform(width_));
-    b_dense_ = &store.declare("interest.dense.b", {width_}, uniform(width_), Decay::no);
-    w_label_ = &store.declare("interest.label.w", {interests_, width_}, uniform(width_));
+    w_dense_ = &store.declare("interest.dense.w", {width_, width_}, Initialiser::by_fan_in(width_));
+    b_dense_ =
+        &store.declare("interest.dense.b", {width_}, Initialiser::by_fan_in(width_), Decay::no);
+    w_label_ =
+        &store.declare("interest.label.w", {interests_, width_}, Initialiser::by_fan_in(width_));
     b_label_ = &store.declare("interest.label.b", {interests_}, {}, Decay::no);
     // Of W_p [c ; y] + b the part of y, with b, is a vector of logits for each interest; here it is
     // a product, so that its number of parameters is as that of the rest.
-    from_ = &store.declare("transition.from", {interests_, width_}, uniform(width_));
-    w_next_ = &store.declare("transition.next", {interests_, 2 * width_}, uniform(2 * width_));
+    from_ = &store.declare("transition.from", {interests_, width_}, Initialiser::by_fan_in(width_));
+    w_next_ = &store.declare("transition.next", {interests_, 2 * width_},
+                             Initialiser::by_fan_in(2 * width_));
   }
 
   Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) override {

@@ -3,8 +3,6 @@
 // heads: scores of items (lstm_self_attention), or the logit of a click on the item that one is
 // asked about (lstm_self_attention_click). Nothing asks the history about that item:
 // target_attention does.
-#include <cmath>
-
 #include "models/nn/attention_weights.h"
 #include "models/nn/click.h"
 #include "models/nn/input_layer.h"
@@ -51,19 +49,21 @@ class LstmAttention {
     for (std::int64_t i = 0; i < options.integer("model.layers"); ++i)
       layers_.push_back(
           nn::declare_recurrence(store, "rnn." + std::to_string(i), Cell::lstm, width_, width_));
-    w_query_DD_ = &store.declare("attention.query", {width_, width_}, uniform(width_));
-    w_key_DD_ = &store.declare("attention.key", {width_, width_}, uniform(width_));
+    w_query_DD_ =
+        &store.declare("attention.query", {width_, width_}, Initialiser::by_fan_in(width_));
+    w_key_DD_ = &store.declare("attention.key", {width_, width_}, Initialiser::by_fan_in(width_));
     if (additive) {
-      w_score_D_ = &store.declare("attention.score", {width_}, uniform(width_));
+      w_score_D_ = &store.declare("attention.score", {width_}, Initialiser::by_fan_in(width_));
     } else {
-      w_value_DD_ = &store.declare("attention.value", {width_, width_}, uniform(width_));
+      w_value_DD_ =
+          &store.declare("attention.value", {width_, width_}, Initialiser::by_fan_in(width_));
     }
     std::int64_t feed_width = options.integer("model.feed_width");
     if (feed_width == 0) feed_width = width_;
     const std::int64_t seen = skip_ ? 2 * width_ : width_;
-    w_in_ = &store.declare("feed_in.w", {feed_width, seen}, uniform(seen));
+    w_in_ = &store.declare("feed_in.w", {feed_width, seen}, Initialiser::by_fan_in(seen));
     b_in_F_ = &store.declare("feed_in.b", {feed_width}, {}, Decay::no);
-    w_out_ = &store.declare("feed_out.w", {width_, feed_width}, uniform(feed_width));
+    w_out_ = &store.declare("feed_out.w", {width_, feed_width}, Initialiser::by_fan_in(feed_width));
     b_out_D_ = &store.declare("feed_out.b", {width_}, {}, Decay::no);
   }
 
@@ -83,10 +83,6 @@ class LstmAttention {
   }
 
  private:
-  static Initialiser uniform(std::int64_t fan_in) {
-    return {Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
-  }
-
   Var attend(Tape& tape, Var h_ND, const Batch& batch, Tensor* weight_N) const {
     Var q_ND = nn::linear(tape, h_ND, *w_query_DD_, nullptr);
     Var k_ND = nn::linear(tape, h_ND, *w_key_DD_, nullptr);

@@ -2,8 +2,6 @@
 // that matter now (local, additive attention); both rank items through a bilinear decoder (Li et
 // al., CIKM 2017). As published but for the attention's weights, which a softmax normalises here.
 // Their sigmoid is then the hyperbolic tangent, with other parameters.
-#include <cmath>
-
 #include "models/nn/attention_weights.h"
 #include "models/nn/input_layer.h"
 #include "models/nn/item_ranker.h"
@@ -38,7 +36,7 @@ class Narm final : public AttentiveRanker {
     for (std::int64_t i = 0; i < input.options.integer("model.layers"); ++i)
       layers_.push_back(nn::declare_recurrence(store, "rnn." + std::to_string(i), Cell::gru,
                                                i == 0 ? width_ : state, state));
-    const Initialiser uniform{Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(state))};
+    const Initialiser uniform = Initialiser::by_fan_in(state);
     w_key_HH_ = &store.declare("attention.key", {state, state}, uniform);
     w_query_HH_ = &store.declare("attention.query", {state, state}, uniform);
     w_score_H_ = &store.declare("attention.score", {state}, uniform);

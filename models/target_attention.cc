@@ -3,8 +3,6 @@
 // interest z = sum_j a_j h_j, and dense layers over [z, x, z x] the logit of a click. After DIN
 // (Zhou et al., KDD 2018) and additive attention (Bahdanau et al. 2015). Hard attention takes one
 // h_j instead of the mean, drawn with Gumbel noise in training. No loss over lists of candidates.
-#include <cmath>
-
 #include "backend/ops/candidate_attention.h"
 #include "backend/ops/linear.h"
 #include "models/nn/candidate_layers.h"
@@ -65,9 +63,6 @@ class TargetAttention final : public ClickScorer {
   }
 
  private:
-  static Initialiser uniform(std::int64_t fan_in) {
-    return {Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
-  }
   static HardAttention hard_options(const Options& options) {
     return {.act = options.text("model.activation") == "relu" ? Activation::relu : Activation::tanh,
             .first_temperature = static_cast<float>(options.real("model.first_temperature")),
@@ -92,9 +87,9 @@ class TargetAttention final : public ClickScorer {
     std::int64_t a = input.options.integer("model.attention_width");
     if (a == 0) a = width;
     ParameterStore& store = input.parameters;
-    return {&store.declare("attention.w", {a, width}, uniform(width)),
-            &store.declare("attention.u", {a, width}, uniform(width)),
-            &store.declare("attention.score", {a}, uniform(a))};
+    return {&store.declare("attention.w", {a, width}, Initialiser::by_fan_in(width)),
+            &store.declare("attention.u", {a, width}, Initialiser::by_fan_in(width)),
+            &store.declare("attention.score", {a}, Initialiser::by_fan_in(a))};
   }
 
   Var encode(Tape& tape, Var x_ND, const Batch& batch) {

@@ -1,8 +1,6 @@
 // Forward now, backward recorded, as in layers.cc.
 #include "models/nn/candidate_layers.h"
 
-#include <cmath>
-
 namespace seqrank::nn {
 namespace {
 
@@ -42,13 +40,10 @@ Var hard_attention(Tape& tape, HardAttention options, Var k_NA, Var q_NA, Parame
 
 DinUnit declare_din_unit(ParameterStore& store, const std::string& name, std::int64_t width,
                          std::int64_t hidden) {
-  const auto uniform = [](std::int64_t fan_in) {
-    return Initialiser{Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
-  };
-  return {&store.declare(name + ".k", {hidden, width}, uniform(width)),
-          &store.declare(name + ".q", {hidden, width}, uniform(width)),
-          &store.declare(name + ".p", {hidden, width}, uniform(width)),
-          &store.declare(name + ".w", {hidden}, uniform(hidden)),
+  return {&store.declare(name + ".k", {hidden, width}, Initialiser::by_fan_in(width)),
+          &store.declare(name + ".q", {hidden, width}, Initialiser::by_fan_in(width)),
+          &store.declare(name + ".p", {hidden, width}, Initialiser::by_fan_in(width)),
+          &store.declare(name + ".w", {hidden}, Initialiser::by_fan_in(hidden)),
           &store.declare(name + ".b", {1}, {}, Decay::no)};
 }
 

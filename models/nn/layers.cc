@@ -2,8 +2,6 @@
 // else.
 #include "models/nn/layers.h"
 
-#include <cmath>
-
 #include "backend/ops/additive_attention.h"
 #include "backend/ops/dropout.h"
 #include "backend/ops/embedding.h"
@@ -228,7 +226,7 @@ Var select_rows(Tape& tape, Var x_ND, const Tensor& row_M) {
 RecurrenceParameters declare_recurrence(ParameterStore& store, const std::string& name, Cell cell,
                                         std::int64_t input_width, std::int64_t width) {
   const std::int64_t gates = cell_gates(cell) * width;
-  const Initialiser uniform{Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(width))};
+  const Initialiser uniform = Initialiser::by_fan_in(width);
   // Gates lie in the order i, f, g, o: an LSTM that remembers from the start learns long spans.
   const Initialiser bias = cell == Cell::lstm
                                ? Initialiser{Initialiser::Kind::constant, 1, width, 2 * width}

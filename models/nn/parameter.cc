@@ -61,6 +61,10 @@ void initialise(const Parameter& parameter, std::uint64_t seed, std::int64_t fir
 
 }  // namespace
 
+Initialiser Initialiser::by_fan_in(std::int64_t inputs) {
+  return {Kind::uniform, 1 / std::sqrt(static_cast<float>(inputs))};
+}
+
 Tensor Parameter::value() const {
   if (store_->before_read_) store_->before_read_(*this);
   return value_;

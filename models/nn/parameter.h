@@ -18,6 +18,9 @@ struct Initialiser {
   float amount = 0;  // constant: the value; uniform: the bound; normal: the standard deviation
   // constant: of the flattened elements [begin, end) alone, the others are zero; end < 0: of all.
   std::int64_t begin = 0, end = -1;
+
+  // Uniform within 1 / sqrt(inputs), as dense layers begin.
+  static Initialiser by_fan_in(std::int64_t inputs);
 };
 
 enum class Decay { yes, no };  // whether weight decay applies

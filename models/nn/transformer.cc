@@ -1,22 +1,14 @@
 // Composed of layers; has no kernels of its own.
 #include "models/nn/transformer.h"
 
-#include <cmath>
-
 #include "models/nn/attention_weights.h"
 
 namespace seqrank::nn {
-namespace {
-
-Initialiser uniform(std::int64_t fan_in) {
-  return {Initialiser::Kind::uniform, 1 / std::sqrt(static_cast<float>(fan_in))};
-}
-
-}  // namespace
+namespace {}  // namespace
 
 LinearParameters declare_linear(ParameterStore& store, const std::string& name, std::int64_t out,
                                 std::int64_t in) {
-  return {&store.declare(name + ".w", {out, in}, uniform(in)),
+  return {&store.declare(name + ".w", {out, in}, Initialiser::by_fan_in(in)),
           &store.declare(name + ".b", {out}, {}, Decay::no)};
 }
 
@@ -29,7 +21,7 @@ TransformerBlock declare_transformer_block(ParameterStore& store, const std::str
                                            std::int64_t width, std::int64_t feed_width) {
   const auto attention_norm = declare_layer_norm(store, name + ".attention_norm", width);
   const auto q = declare_linear(store, name + ".q", width, width);
-  Parameter* k = &store.declare(name + ".k.w", {width, width}, uniform(width));
+  Parameter* k = &store.declare(name + ".k.w", {width, width}, Initialiser::by_fan_in(width));
   const auto v = declare_linear(store, name + ".v", width, width);
   const auto o = declare_linear(store, name + ".o", width, width);
   const auto feed_norm = declare_layer_norm(store, name + ".feed_norm", width);
