@@ -197,6 +197,13 @@ std::size_t Arena::peak_bytes(Tag tag) const {
   return pool_->peak[static_cast<int>(tag)];
 }
 
+BytesByTag Arena::peak_bytes() const {
+  BytesByTag bytes{};
+  for (int tag = 0; tag < kTags; ++tag)
+    bytes[tag] = static_cast<std::int64_t>(peak_bytes(static_cast<Tag>(tag)));
+  return bytes;
+}
+
 std::string Arena::table() const {
   return pool_->table();
 }

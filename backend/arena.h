@@ -5,6 +5,7 @@
 // GPU, until the work of other streams than the compute stream is (backend/keeper.h).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,6 +18,7 @@ namespace seqrank {
 enum class Tag { parameter, gradient, optimiser, activation, workspace, batch };
 inline constexpr int kTags = 6;
 const char* tag_name(Tag tag);
+using BytesByTag = std::array<std::int64_t, kTags>;
 
 struct ArenaPool;
 
@@ -58,7 +60,8 @@ class Arena {
   std::int64_t device_allocations() const;  // calls that reached the system allocator
   std::size_t bytes(Tag tag) const;         // in use now
   std::size_t peak_bytes(Tag tag) const;
-  std::string table() const;  // tags: now, peak
+  BytesByTag peak_bytes() const;  // of all tags
+  std::string table() const;      // tags: now, peak
 
  private:
   std::shared_ptr<ArenaPool> pool_;

@@ -18,8 +18,7 @@ namespace {
 
 constexpr std::int64_t kLook = 512;  // steps of an epoch whose batches are looked at
 constexpr std::size_t kPlan = 4;     // the largest of them, which are planned
-
-constexpr int kBlocks = 64;  // of questions
+constexpr int kBlocks = 64;          // of questions
 
 // The steps with the most events, of many of the first epoch.
 std::vector<std::int64_t> large_steps(TrainLoader& loader) {
@@ -89,8 +88,7 @@ MemoryPlan plan_memory(const Dataset& dataset, const Options& options, int ranks
   plan_save(ctx, *comm, parts);
   MemoryPlan plan;
   plan.parameters = parts.parameters.numel();
-  for (int tag = 0; tag < kTags; ++tag)
-    plan.peak_bytes[tag] = static_cast<std::int64_t>(ctx.arena().peak_bytes(static_cast<Tag>(tag)));
+  plan.peak_bytes = ctx.arena().peak_bytes();
   return plan;
 }
 

@@ -3,7 +3,6 @@
 // cannot lag behind one. Of a CPU; a GPU's operators need other work space.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include "trainer/training_parts.h"
@@ -11,9 +10,9 @@
 namespace seqrank {
 
 struct MemoryPlan {
-  std::array<std::int64_t, kTags> peak_bytes{};  // of rank 0, whose share is never the smallest
-  std::int64_t parameters = 0;                   // elements
-  std::int64_t total() const;                    // as if all peaks came at once
+  BytesByTag peak_bytes{};      // of rank 0, whose share is never the smallest
+  std::int64_t parameters = 0;  // elements
+  std::int64_t total() const;   // as if all peaks came at once
 };
 
 // `options` as train() takes them. Looks at batches of an epoch, at most 512, and plans steps with

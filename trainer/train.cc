@@ -93,9 +93,7 @@ TrainResult TrainingRun::run() {
   result.best_value = state_.best_value;
   result.selection = selection_metric(parts_.protocol.kind());
   result.seconds = started_.seconds();
-  for (int tag = 0; tag < kTags; ++tag)
-    result.peak_bytes[tag] =
-        static_cast<std::int64_t>(ctx_.arena().peak_bytes(static_cast<Tag>(tag)));
+  result.peak_bytes = ctx_.arena().peak_bytes();
   result.events_per_s = step_seconds_ > 0 ? static_cast<double>(events_) / step_seconds_ : 0;
   return result;
 }

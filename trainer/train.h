@@ -2,7 +2,6 @@
 // resume. Reads no environment and prints nothing: what happens is told through an observer.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -45,9 +44,9 @@ struct TrainResult {
   std::int64_t best_step = 0;
   double best_value = 0;  // of the validation at best_step, by this metric
   std::string selection;
-  double seconds = 0;                            // of this process, evaluations and saving included
-  double events_per_s = 0;                       // over all ranks, training steps alone
-  std::array<std::int64_t, kTags> peak_bytes{};  // of this rank's device memory
+  double seconds = 0;       // of this process, evaluations and saving included
+  double events_per_s = 0;  // over all ranks, training steps alone
+  BytesByTag peak_bytes{};  // of this rank's device memory
 };
 
 // Everything but "model.*", whose declarations depend on the model's name.
