@@ -274,22 +274,14 @@ void plan_softmax_cross_entropy(Context& ctx, const Tensor& h_ND, const Tensor& 
   if (rows == 0) return;
   const Tiling tiling(items);
   const bool bf16 = ctx.precision() == Precision::bf16;
-  const Problem p{.h_ND = nullptr,
-                  .table_VD = nullptr,
-                  .bias_V = nullptr,
-                  .target_N = nullptr,
-                  .dh_ND = nullptr,
-                  .rows = rows,
-                  .depth = depth,
-                  .block = block_rows(items),
-                  .tiling = tiling,
-                  .scale = 1,
-                  .temperature = 1,
-                  .smoothing = 0,
-                  .bias_gradient = bias_gradient,
-                  .table_tiles = table_tiles(ctx, tiling, depth),
-                  .h16_ND = bf16 ? ctx.empty(DType::bf16, {rows, depth}, Tag::workspace) : Tensor(),
-                  .table_sum = {}};
+  const Problem p{
+      .rows = rows,
+      .depth = depth,
+      .block = block_rows(items),
+      .tiling = tiling,
+      .bias_gradient = bias_gradient,
+      .table_tiles = table_tiles(ctx, tiling, depth),
+      .h16_ND = bf16 ? ctx.empty(DType::bf16, {rows, depth}, Tag::workspace) : Tensor()};
   std::vector<Scratch> scratch;
   for (std::int64_t i = 0; i < std::min<std::int64_t>(groups_of(ctx, rows), ctx.threads()); ++i)
     scratch.emplace_back(ctx, p);

@@ -45,19 +45,19 @@ struct Tiling {
 
 // The operands, and what every block needs of them.
 struct Problem {
-  const float* h_ND;
-  const float* table_VD;
-  const float* bias_V;  // or null
-  const std::int32_t* target_N;
-  float* dh_ND;
+  const float* h_ND = nullptr;
+  const float* table_VD = nullptr;
+  const float* bias_V = nullptr;  // may stay so
+  const std::int32_t* target_N = nullptr;
+  float* dh_ND = nullptr;
   std::int64_t rows, depth, block;
   Tiling tiling;
-  double scale;  // of gradients
-  double temperature, smoothing;
+  double scale = 1;  // of gradients
+  double temperature = 1, smoothing = 0;
   bool bias_gradient;
-  Tensor table_tiles;             // [count, depth, stride]: the table transposed, f32 or bf16
-  Tensor h16_ND;                  // bf16: h / temperature, rounded; absent in fp32
-  std::vector<double> table_sum;  // [depth], over the items; with smoothing alone
+  Tensor table_tiles;                  // [count, depth, stride]: the table transposed, f32 or bf16
+  Tensor h16_ND;                       // bf16: h / temperature, rounded; absent in fp32
+  std::vector<double> table_sum = {};  // [depth], over the items; with smoothing alone
   double bias_sum = 0;
 
   std::int64_t tile_rows() const { return depth + 1; }  // of a tile's gradient: depth, bias
