@@ -15,15 +15,6 @@ constexpr float kMasked = -std::numeric_limits<float>::infinity();
 constexpr std::int64_t kChunk = 64;  // scores that are looked at together
 constexpr std::int64_t kGrain = 4;   // rows worth a thread
 
-struct Candidate {
-  float value;
-  std::int32_t id;
-};
-
-bool better(const Candidate& a, const Candidate& b) {
-  return a.value != b.value ? a.value > b.value : a.id < b.id;
-}
-
 // The best of a row met so far, by rising id: an item that equals the worst of K better ones has
 // lost to them, so only what exceeds it is looked at again.
 class Best {
@@ -44,7 +35,7 @@ class Best {
     if (static_cast<std::int64_t>(kept_.size()) + kChunk > room_) cut();
   }
   // Best first, at most k.
-  const std::vector<Candidate>& sorted() {
+  const std::vector<ScoredItem>& sorted() {
     if (static_cast<std::int64_t>(kept_.size()) > k_) cut();
     std::sort(kept_.begin(), kept_.end(), better);
     return kept_;
@@ -54,11 +45,11 @@ class Best {
   void cut() {
     std::nth_element(kept_.begin(), kept_.begin() + (k_ - 1), kept_.end(), better);
     kept_.resize(k_);
-    threshold_ = kept_.back().value;
+    threshold_ = kept_.back().score;
   }
 
   std::int64_t k_, room_;
-  std::vector<Candidate> kept_;
+  std::vector<ScoredItem> kept_;
   float threshold_ = kMasked;
 };
 
@@ -79,13 +70,13 @@ void top_k(Context& ctx, Tensor& value_BK, Tensor& id_BK, const Tensor& score_BV
       best.clear();
       for (std::int64_t first = 0; first < items; first += kChunk)
         best.offer(score_BV.data<float>() + b * items, first, std::min(kChunk, items - first));
-      const std::vector<Candidate>& found = best.sorted();
+      const std::vector<ScoredItem>& found = best.sorted();
       float* const value = value_BK.data<float>() + b * k;
       std::int32_t* const id = id_BK.data<std::int32_t>() + b * k;
       for (std::int64_t i = 0; i < k; ++i) {
         const bool there = i < static_cast<std::int64_t>(found.size());
-        value[i] = there ? found[i].value : kMasked;
-        id[i] = there ? found[i].id : -1;
+        value[i] = there ? found[i].score : kMasked;
+        id[i] = there ? found[i].item : -1;
       }
     }
   });

@@ -6,6 +6,15 @@
 
 namespace seqrank {
 
+// What is found, and its order: the higher score first, of equal ones the lower id.
+struct ScoredItem {
+  float score;
+  std::int32_t item;
+};
+inline bool better(const ScoredItem& a, const ScoredItem& b) {
+  return a.score != b.score ? a.score > b.score : a.item < b.item;
+}
+
 // value_BK (f32, falling) and id_BK (i32) are written; equal scores by rising id; rows with fewer
 // than K finite scores end in (-inf, -1). Items with score -inf never appear.
 void top_k(Context& ctx, Tensor& value_BK, Tensor& id_BK, const Tensor& score_BV);
