@@ -47,6 +47,22 @@ class Answers {
   Tensor all_;
 };
 
+constexpr std::int64_t kScoreElements = 4 << 20;  // of one block of scores: 16 MiB
+
+// How many questions are scored at once.
+std::int64_t questions_a_block(const Questions& questions);
+
+// Questions [begin, end), and the scores of all items for each of them, -inf where `options` mask
+// what was seen; the target is spared where it is to be ranked.
+enum class Targets { spared, as_seen };
+struct ScoredBlock {
+  EvaluationBatch part;
+  Tensor score_BV;
+};
+ScoredBlock score_block(Context& ctx, Model& model, const Questions& questions,
+                        const EvaluateOptions& options, std::int64_t begin, std::int64_t end,
+                        Targets targets);
+
 // Both fill in the metrics and what is by question.
 // exchange: see evaluate_unless().
 std::optional<Evaluation> evaluate_ranking(Context& ctx, Communicator& comm, Model& model,

@@ -6,12 +6,12 @@
 #include "backend/ops/top_k.h"
 #include "backend/transfer.h"
 #include "trainer/cold_start.h"
+#include "trainer/evaluate_kinds.h"
 
 namespace seqrank {
 namespace {
 
 constexpr std::int64_t kListed = 10;
-constexpr std::int64_t kScoreElements = 4 << 20;  // of one block of scores: 16 MiB
 
 // Of each question, the mean over its history of what events_V says. Histories of a sequence grow.
 std::vector<double> means_over_histories(const Questions& questions,
@@ -51,14 +51,9 @@ std::vector<std::int32_t> categories(const Dataset& dataset, const std::string& 
 void list_block(Context& ctx, Model& model, const Questions& questions,
                 const EvaluateOptions& options, std::int64_t begin, std::int64_t end,
                 std::span<std::int32_t> best_QK) {
-  const EvaluationBatch part = to_device(
-      ctx,
-      evaluation_batch(questions, ctx.host_arena(), begin, end, options.max_length, model.needs()));
   const std::int64_t rows = end - begin;
-  Tensor score_BV = ctx.empty(DType::f32, {rows, questions.dataset().items()});
-  model.score_next(ctx, part.batch, score_BV);
-  if (options.seen == Seen::masked)
-    mask_items(ctx, score_BV, part.seen_M, part.seen_offset_B1, Tensor());
+  const Tensor score_BV =
+      score_block(ctx, model, questions, options, begin, end, Targets::as_seen).score_BV;
   Tensor value_BK = ctx.empty(DType::f32, {rows, kListed});
   Tensor best_BK = ctx.empty(DType::i32, {rows, kListed});
   top_k(ctx, value_BK, best_BK, score_BV);
@@ -89,8 +84,7 @@ Metrics evaluate_lists(Context& ctx, Communicator& comm, Model& model, const Pro
   Tensor lists(ctx.host_arena(), DType::i32, {questions.count() * kListed}, Tag::workspace);
   const auto best_QK = lists.span<std::int32_t>();
   std::ranges::fill(best_QK, 0);
-  const std::int64_t items = std::max<std::int64_t>(1, questions.dataset().items());
-  const std::int64_t block = std::clamp<std::int64_t>(kScoreElements / items, 1, 256);
+  const std::int64_t block = questions_a_block(questions);
   const auto own = Communicator::piece_range(questions.count(), comm.rank(), comm.size());
   for (std::int64_t begin = own.begin; begin < own.end; begin += block)
     list_block(ctx, model, questions, options, begin, std::min(own.end, begin + block), best_QK);

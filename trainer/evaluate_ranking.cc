@@ -11,20 +11,13 @@
 namespace seqrank {
 namespace {
 
-constexpr std::int64_t kScoreElements = 4 << 20;  // of one block of scores: 16 MiB
-
 // Answers questions [begin, end).
 void answer_block(Context& ctx, Model& model, const Questions& questions,
                   const EvaluateOptions& options, std::int64_t begin, std::int64_t end,
                   Answers& answers) {
-  const EvaluationBatch part = to_device(
-      ctx,
-      evaluation_batch(questions, ctx.host_arena(), begin, end, options.max_length, model.needs()));
+  const auto [part, score_BV] =
+      score_block(ctx, model, questions, options, begin, end, Targets::spared);
   const std::int64_t rows = end - begin, best = answers.best();
-  Tensor score_BV = ctx.empty(DType::f32, {rows, questions.dataset().items()});
-  model.score_next(ctx, part.batch, score_BV);
-  if (options.seen == Seen::masked)
-    mask_items(ctx, score_BV, part.seen_M, part.seen_offset_B1, part.target_B);
   Tensor rank_B = ctx.empty(DType::i32, {rows});
   Tensor tied_B = ctx.empty(DType::i32, {rows});
   rank_of(ctx, rank_B, tied_B, score_BV, part.target_B);
@@ -48,8 +41,7 @@ void answer_block(Context& ctx, Model& model, const Questions& questions,
 void answer_alone(Context& ctx, const Communicator& comm, Model& model, const Questions& questions,
                   const EvaluateOptions& options, const std::function<bool()>& stop,
                   Answers& answers) {
-  const std::int64_t items = std::max<std::int64_t>(1, questions.dataset().items());
-  const std::int64_t block = std::clamp<std::int64_t>(kScoreElements / items, 1, 256);
+  const std::int64_t block = questions_a_block(questions);
   const auto own = Communicator::piece_range(questions.count(), comm.rank(), comm.size());
   for (std::int64_t begin = own.begin; begin < own.end; begin += block) {
     if (stop()) {
@@ -97,6 +89,25 @@ void add_recall(Evaluation& result, const Questions& questions, const Answers& a
 }
 
 }  // namespace
+
+std::int64_t questions_a_block(const Questions& questions) {
+  const std::int64_t items = std::max<std::int64_t>(1, questions.dataset().items());
+  return std::clamp<std::int64_t>(kScoreElements / items, 1, 256);
+}
+
+ScoredBlock score_block(Context& ctx, Model& model, const Questions& questions,
+                        const EvaluateOptions& options, std::int64_t begin, std::int64_t end,
+                        Targets targets) {
+  ScoredBlock block;
+  block.part = to_device(ctx, evaluation_batch(questions, ctx.host_arena(), begin, end,
+                                               options.max_length, model.needs()));
+  block.score_BV = ctx.empty(DType::f32, {end - begin, questions.dataset().items()});
+  model.score_next(ctx, block.part.batch, block.score_BV);
+  if (options.seen == Seen::masked)
+    mask_items(ctx, block.score_BV, block.part.seen_M, block.part.seen_offset_B1,
+               targets == Targets::spared ? block.part.target_B : Tensor());
+  return block;
+}
 
 std::optional<Evaluation> evaluate_ranking(Context& ctx, Communicator& comm, Model& model,
                                            const Questions& questions,

@@ -19,17 +19,7 @@
 namespace seqrank {
 namespace {
 
-constexpr std::int64_t kStates = 256;             // that meet a tile at once, of all ranks
-constexpr std::int64_t kScoreElements = 4 << 20;  // of a tile: 16 MiB
-
-struct Scored {
-  float score;
-  std::int32_t item;
-};
-// As top_k() orders them.
-bool better(const Scored& a, const Scored& b) {
-  return a.score != b.score ? a.score > b.score : a.item < b.item;
-}
+constexpr std::int64_t kStates = 256;  // that meet a tile at once, of all ranks
 
 // One state: what it is asked, and what is found among the rows that are here.
 struct Asked {
@@ -38,7 +28,7 @@ struct Asked {
   std::vector<std::int32_t> seen_rows;  // rising, of those here; without the target
   float target_score = 0;
   std::int32_t not_below = 0, same = 0;  // the target itself too
-  std::vector<Scored> best;
+  std::vector<ScoredItem> best;
 };
 
 class Round {
@@ -189,7 +179,7 @@ class Round {
     }
     for (Asked& one : asked) cut(one.best, best);
   }
-  static void cut(std::vector<Scored>& list, std::int64_t best) {
+  static void cut(std::vector<ScoredItem>& list, std::int64_t best) {
     std::ranges::sort(list, better);
     if (static_cast<std::int64_t>(list.size()) > best) list.resize(best);
   }
@@ -275,7 +265,7 @@ void answer_together(Context& ctx, Communicator& comm, Model& model, const Quest
       const bool itself = round.owns_target(one) && !std::isnan(one.target_score);
       std::vector<std::int32_t> best;
       if (first <= n && n < first + a_rank) {
-        for (const Scored& scored : one.best) best.push_back(scored.item);
+        for (const ScoredItem& scored : one.best) best.push_back(scored.item);
         best.resize(answers.best(), -1);
       }
       answers.set(one.question, {one.not_below, one.same - itself, best});
