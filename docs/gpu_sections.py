@@ -33,7 +33,7 @@ def ratio(ours, theirs):
 
 
 def measured(result):
-    """(op, pass, type, lengths, sizes, ours in seconds, PyTorch's best way, its seconds, row)"""
+    """(row, ours in seconds, PyTorch's best way, its seconds)"""
     theirs = (result.get("torch") or {}).get("theirs", [{}] * len(result["ops"]["speeds"]))
     for row, of_them in zip(result["ops"]["speeds"], theirs):
         way, seconds = best(of_them)
