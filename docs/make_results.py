@@ -14,6 +14,7 @@ Files that the sections look for (others are listed at the end):
   synth.json          {"synth": `seqrank synth`, "train": ..., "evaluate": ...}
   prepare-50m.json    tests/long/prepare_50m.py
   bench-step*.json    `seqrank bench step`
+  bench-loss*.json, bench-table*.json        `seqrank bench loss`, `bench table`; one or by ranks
   scaling-cores*.json, scaling-hosts*.json   `seqrank bench scaling`
   scaling-model*.json {"model": `seqrank bench model`, and the runs that it read}
   stops*.json         tests/long/stops.py
@@ -27,6 +28,7 @@ import json
 import os
 import sys
 
+import catalogue_sections
 import gpu_sections
 import ranking_sections
 import scaling_sections
@@ -231,6 +233,9 @@ PAGES = {
     ]),
     "performance.md": ("Performance", [
         ("Speed of the training step", ["bench-step*"], bench_step),
+        ("The output layer against the number of items", ["bench-loss*"], catalogue_sections.loss),
+        ("Rows looked up and updated, against the number of items", ["bench-table*"],
+         catalogue_sections.rows),
         ("Two ranks on two cores against one", ["scaling-cores*"], scaling_sections.cores),
         ("Two hosts, and communication about as long as compute", ["scaling-hosts*"],
          scaling_sections.hosts),

@@ -45,15 +45,7 @@ std::vector<OptionSpec> options() {
 
 std::vector<std::int64_t> numbers_of(const Options& given, const std::string& key,
                                      const char* allowed, const char* left_open = "") {
-  std::vector<std::int64_t> numbers;
-  const std::string list = given.has(key) ? given.text(key) : left_open;
-  Options one({{key, OptionKind::integer, "", "", allowed}});
-  for (const std::string& text : split_list(key, list)) {
-    one.set(key, text, "--" + key);
-    numbers.push_back(one.integer(key));
-  }
-  SR_CHECK(!numbers.empty(), ErrorKind::usage, "--{} is empty", key);
-  return numbers;
+  return number_list(key, given.has(key) ? given.text(key) : left_open, allowed);
 }
 
 std::vector<Precision> precisions_of(const std::string& list) {

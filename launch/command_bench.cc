@@ -14,7 +14,8 @@ namespace seqrank {
 namespace {
 
 const std::vector<Bench>& benches() {
-  static const std::vector<Bench> all = {step_bench(), ops_bench(), scaling_bench(), model_bench()};
+  static const std::vector<Bench> all = {step_bench(),  ops_bench(),     loss_bench(),
+                                         table_bench(), scaling_bench(), model_bench()};
   return all;
 }
 

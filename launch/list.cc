@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "backend/check.h"
+#include "models/options.h"
 
 namespace seqrank {
 
@@ -20,6 +21,18 @@ std::vector<std::string> split_list(const std::string& key, const std::string& t
     begin = comma + 1;
   }
   return parts;
+}
+
+std::vector<std::int64_t> number_list(const std::string& key, const std::string& text,
+                                      const char* allowed) {
+  std::vector<std::int64_t> numbers;
+  Options one({{key, OptionKind::integer, "", "", allowed}});
+  for (const std::string& word : split_list(key, text)) {
+    one.set(key, word, "--" + key);
+    numbers.push_back(one.integer(key));
+  }
+  SR_CHECK(!numbers.empty(), ErrorKind::usage, "--{} is empty", key);
+  return numbers;
 }
 
 }  // namespace seqrank

@@ -1,0 +1,61 @@
+"""Sections of docs/performance.md about the number of items: what `seqrank bench loss` and `seqrank
+bench table` wrote, by number of ranks. Measures nothing.
+"""
+from result_tables import memory, number, table
+
+
+def runs_of(record):
+    """One run, or several by key."""
+    return [record.result] if "rows" in record.result else list(record.result.values())
+
+
+def line_of(run, row):
+    what = row["what"] + (f": {row['part']}" if "part" in row else "")
+    start = [number(row["items"]), run["ranks"], what, row["table"]]
+    if "skipped" in row:
+        return [*start, f"left out: {row['skipped']}", "", "", "", ""]
+    seconds, floor = row["seconds"], row["floor_seconds"]
+    span = (f"{1e3 * seconds['least']:.3f} to {1e3 * seconds['most']:.3f}" if row["repeats"] > 1
+            else "one step" + ("" if row["warm"] else ", the first"))
+    return [*start, f"{1e3 * seconds['median']:.3f}", span, f"{1e3 * floor:.3f}",
+            f"{seconds['median'] / floor:.1f}", memory(row["extra_bytes"])]
+
+
+def lines_of(record, words):
+    runs = runs_of(record)
+    first = runs[0]
+    rows = [(run, row) for run in runs for row in run["rows"]]
+    rows.sort(key=lambda pair: pair[1]["items"])  # stable: else as they were measured
+    rates = [row for _, row in rows if "skipped" not in row]
+    spans = [f"{min(row[key] for row in rates) * scale:.1f} to "
+             f"{max(row[key] for row in rates) * scale:.1f}"
+             for key, scale in (("matmul_flops_per_s", 1e-9), ("copy_bytes_per_s", 1e-9))]
+    out = [f"Width {first['width']}, {number(first['events'])} {words} a step, all ranks together; "
+           f"{first['threads']} thread{'s' if first['threads'] > 1 else ''} a rank; medians. Rates "
+           f"of a rank, all ranks at once: products {spans[0]} GFLOP/s, copies {spans[1]} GB/s "
+           "(read and written).", ""]
+    return out + table(["items", "ranks", "what", "table", "ms", "of the repeats", "floor, ms",
+                        "times the floor", "extra memory of a rank"],
+                       [line_of(run, row) for run, row in rows])
+
+
+FLOOR = ("The floor is the larger of the operations over the rate of matrix products and the bytes "
+         "over the rate of copies, measured around each line. Extra memory is the arena's peak less "
+         "table, gradient, moments, states, the states' gradient, and ids.")
+
+
+def loss(records, _):
+    out = [FLOOR + " The floor of an exact softmax is 6 operations an event, item and dimension; in "
+           "tiles it makes 8. Of a table that is whole on several ranks, the exchange of its dense "
+           "gradient and of its new values is in the time.", ""]
+    for r in records:
+        out += [f"### {r.get('title')}", ""] + lines_of(r, "states with a target")
+    return out
+
+
+def rows(records, _):
+    out = [FLOOR + " The update is AdamW's, of all rows that a rank owns, with the gradient cleared "
+           "for the next step.", ""]
+    for r in records:
+        out += [f"### {r.get('title')}", ""] + lines_of(r, "ids, drawn evenly,")
+    return out
