@@ -15,10 +15,26 @@ Batch to_device(Context& ctx, const Batch& host) {
   const auto move_rows = [&](UniqueRows& rows) {
     move({&rows.id_U, &rows.place_N, &rows.order_N, &rows.offset_U1});
   };
-  move({&batch.item_N, &batch.target_N, &batch.time_N, &batch.target_index_M, &batch.target_M,
-        &batch.same_B, &batch.offset_B1, &batch.time_order_N, &batch.last_B, &batch.place_B,
-        &batch.label_N, &batch.target_label_N, &batch.ahead_NK, &batch.negative_S,
-        &batch.negative_log_q_S, &batch.state_from_B, &batch.state_at_S});
+  move({&batch.item_N,
+        &batch.target_N,
+        &batch.time_N,
+        &batch.target_index_M,
+        &batch.target_M,
+        &batch.same_B,
+        &batch.offset_B1,
+        &batch.time_order_N,
+        &batch.last_B,
+        &batch.place_B,
+        &batch.label_N,
+        &batch.target_label_N,
+        &batch.ahead_NK,
+        &batch.negative_S,
+        &batch.negative_log_q_S,
+        &batch.own_negatives.sequence_N,
+        &batch.own_negatives.offset_B1,
+        &batch.own_negatives.place_K,
+        &batch.state_from_B,
+        &batch.state_at_S});
   move_rows(batch.item_rows);
   for (UniqueRows* rows : {&batch.target_rows, &batch.negative_rows}) {
     if (!rows->id_U) continue;

@@ -36,6 +36,13 @@ enum class Sampler { uniform, distinct, frequency, in_batch };
 struct NegativeNeeds {
   std::int64_t count = 0;  // of a step, common to all events of all ranks; 0: none
   Sampler sampler = Sampler::uniform;
+  bool own = false;  // which of them are items of an event's own sequence: Batch::own_negatives
+};
+
+// For event n, places among negative_S of the items of its own sequence, as far as the batch has
+// it, targets too: place_K from offset_B1[sequence_N[n]] up to the next. All i32.
+struct OwnNegatives {
+  Tensor sequence_N, offset_B1, place_K;
 };
 
 // What a model reads of a batch besides items. Columns: see data/event_columns.h.
@@ -73,6 +80,7 @@ struct Batch {
   Tensor negative_S;        // i32, the same on all ranks; absent unless asked for
   Tensor negative_log_q_S;  // f32, log of how often each is expected among the draws
   UniqueRows target_rows, negative_rows;
+  OwnNegatives own_negatives;  // absent unless asked for
   // Objective::masked, in place of target_N: which events are hidden (rising) and their items. A
   // hidden event's item_N may be one more than the last item: the mask. When ranking, the mask is
   // the last event of each sequence.

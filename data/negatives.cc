@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 #include <unordered_map>
 
 #include "backend/check.h"
@@ -146,6 +147,35 @@ void NegativeSampler::draw(std::int64_t step, std::span<const Window> global_bat
   std::ranges::transform(items, batch.negative_log_q_S.data<float>(), [&](std::int32_t item) {
     return static_cast<float>(std::log(static_cast<double>(draws) * share(item)));
   });
+  if (needs_.own) batch.own_negatives = own_negatives(arena, batch);
+}
+
+OwnNegatives own_negatives(Arena& arena, const Batch& batch) {
+  const auto negative_S = batch.negative_S.span<std::int32_t>();
+  std::vector<std::int32_t> by_item(negative_S.size());  // places
+  std::iota(by_item.begin(), by_item.end(), 0);
+  const auto item_at = [&](std::int32_t place) { return negative_S[place]; };
+  std::ranges::stable_sort(by_item, {}, item_at);
+  const auto offset_B1 = batch.offset_B1.span<std::int32_t>();
+  const auto item_N = batch.item_N.span<std::int32_t>();
+  const auto target_N = batch.target_N.span<std::int32_t>();
+  std::vector<std::int32_t> sequence_N, begin_B1 = {0}, place_K;
+  for (std::int64_t b = 0; b < batch.sequences; ++b) {
+    const std::int32_t begin = offset_B1[b], end = offset_B1[b + 1];
+    sequence_N.insert(sequence_N.end(), end - begin, static_cast<std::int32_t>(b));
+    std::set<std::int32_t> own(item_N.begin() + begin, item_N.begin() + end);
+    own.insert(target_N.begin() + begin, target_N.begin() + end);
+    for (std::int32_t item : own)
+      std::ranges::copy(std::ranges::equal_range(by_item, item, {}, item_at),
+                        std::back_inserter(place_K));
+    begin_B1.push_back(static_cast<std::int32_t>(place_K.size()));
+  }
+  const auto tensor = [&](const std::vector<std::int32_t>& values) {
+    Tensor x(arena, DType::i32, {static_cast<std::int64_t>(values.size())}, Tag::batch);
+    std::ranges::copy(values, x.data<std::int32_t>());
+    return x;
+  };
+  return {tensor(sequence_N), tensor(begin_B1), tensor(place_K)};
 }
 
 }  // namespace seqrank

@@ -20,7 +20,8 @@ class NegativeSampler {
   // Reads all training targets once, unless it draws uniformly.
   NegativeSampler(const Dataset& dataset, const TrainingWindows& windows, std::uint64_t seed,
                   const NegativeNeeds& needs);
-  // Fills batch.negative_S and negative_log_q_S. global_batch: the windows of the step.
+  // Fills batch.negative_S, negative_log_q_S and, where needed, own_negatives, of a batch that has
+  // its items and targets. global_batch: the windows of the step.
   void draw(std::int64_t step, std::span<const Window> global_batch, Arena& arena,
             Batch& batch) const;
 
@@ -38,5 +39,8 @@ class NegativeSampler {
   double targets_ = 0;                   // in all
   AliasTable by_frequency_;
 };
+
+// Of a batch that has its items, targets and negatives, in host memory.
+OwnNegatives own_negatives(Arena& arena, const Batch& batch);
 
 }  // namespace seqrank

@@ -200,8 +200,9 @@ void sampled_loss(Context& ctx, Tensor& loss_1, Tensor& dpositive_N, Tensor& dne
 #pragma omp simd reduction(max : largest) reduction(+ : hits)
       for (std::int64_t j = 0; j < s; ++j) {
         const float value = from[j] * f.inverse_temperature - correction * log_q[j];
-        x[j] = item[j] == hit ? kHitScore : value;
-        hits += item[j] == hit ? 1 : 0;
+        const bool out = item[j] == hit || from[j] == kHitScore;
+        x[j] = out ? kHitScore : value;
+        hits += out ? 1 : 0;
         largest = x[j] > largest ? x[j] : largest;
       }
       Row row{.x = x,
@@ -214,6 +215,21 @@ void sampled_loss(Context& ctx, Tensor& loss_1, Tensor& dpositive_N, Tensor& dne
     }
   });
   for (double part : loss) *loss_1.data<double>() += scale * part;
+}
+
+void leave_out_negatives(Context& ctx, Tensor& negative_NS, const Tensor& list_N,
+                         const Tensor& offset_L1, const Tensor& place_K) {
+  constexpr std::int64_t kRowsPerThread = 64;
+  const std::int64_t s = negative_NS.dim(1);
+  float* const score = negative_NS.data<float>();
+  const std::int32_t* const list = list_N.data<std::int32_t>();
+  const std::int32_t* const offset = offset_L1.data<std::int32_t>();
+  const std::int32_t* const place = place_K.data<std::int32_t>();
+  parallel_for(ctx, negative_NS.dim(0), kRowsPerThread, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n)
+      for (std::int32_t k = offset[list[n]]; k < offset[list[n] + 1]; ++k)
+        score[n * s + place[k]] = kHitScore;
+  });
 }
 
 }  // namespace seqrank::cpu

@@ -79,6 +79,7 @@ decltype(seqrank::recurrence_backward) recurrence_backward;
 decltype(seqrank::row_dot) row_dot;
 decltype(seqrank::row_dot_backward) row_dot_backward;
 decltype(seqrank::sampled_loss) sampled_loss;
+decltype(seqrank::leave_out_negatives) leave_out_negatives;
 decltype(seqrank::silu_attention) silu_attention;
 decltype(seqrank::silu_attention_backward) silu_attention_backward;
 decltype(seqrank::softmax_cross_entropy) softmax_cross_entropy;

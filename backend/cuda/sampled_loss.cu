@@ -28,7 +28,7 @@ struct Row {
   float inverse_temperature;
   std::int64_t s;
 
-  __device__ bool hit(std::int64_t j) const { return item[j] == target; }
+  __device__ bool hit(std::int64_t j) const { return item[j] == target || score[j] == kHitScore; }
   __device__ float operator[](std::int64_t j) const {
     const float x = score[j] * inverse_temperature;
     return hit(j) ? kHitScore : log_q != nullptr ? x - log_q[j] : x;
@@ -203,6 +203,18 @@ __global__ void sampled_loss_kernel(double* loss_N, float* dpositive_N, float* d
   dpositive_N[n] = static_cast<float>(factor * result.dpositive);
 }
 
+// A warp a row.
+__global__ void leave_out_negatives_kernel(float* score_NS, const std::int32_t* list_N,
+                                           const std::int32_t* offset_L1,
+                                           const std::int32_t* place_K, std::int64_t rows,
+                                           std::int64_t s) {
+  const std::int64_t n = warp_index();
+  if (n >= rows) return;
+  const std::int32_t list = list_N[n];
+  for (std::int32_t k = offset_L1[list] + lane_index(); k < offset_L1[list + 1]; k += 32)
+    score_NS[n * s + place_K[k]] = kHitScore;
+}
+
 }  // namespace
 
 void sampled_loss(Context& ctx, Tensor& loss_1, Tensor& dpositive_N, Tensor& dnegative_NS,
@@ -242,6 +254,14 @@ void sampled_loss(Context& ctx, Tensor& loss_1, Tensor& dpositive_N, Tensor& dne
       break;
   }
   add_loss(ctx, loss_1, loss_N, static_cast<double>(scale));
+}
+
+void leave_out_negatives(Context& ctx, Tensor& negative_NS, const Tensor& list_N,
+                         const Tensor& offset_L1, const Tensor& place_K) {
+  const std::int64_t rows = negative_NS.dim(0);
+  launch<leave_out_negatives_kernel>(per_warp(rows), stream_of(ctx), update<float>(negative_NS),
+                                     in<std::int32_t>(list_N), in<std::int32_t>(offset_L1),
+                                     in<std::int32_t>(place_K), rows, negative_NS.dim(1));
 }
 
 }  // namespace seqrank::cuda

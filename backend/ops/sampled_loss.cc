@@ -12,6 +12,9 @@ void sampled_loss(Context& ctx, Tensor& loss_1, Tensor& dpositive_N, Tensor& dne
                   const Tensor& negative_S, const Tensor& log_q_S, float scale,
                   const SampledLossOptions& options);
 
+void leave_out_negatives(Context& ctx, Tensor& negative_NS, const Tensor& list_N,
+                         const Tensor& offset_L1, const Tensor& place_K);
+
 }  // namespace cpu
 
 double gbce_beta(std::int64_t negatives, std::int64_t items, double t) {
@@ -39,6 +42,20 @@ void sampled_loss(Context& ctx, Tensor& loss_1, Tensor& dpositive_N, Tensor& dne
   if (n == 0) return;
   SR_DISPATCH(ctx, sampled_loss, loss_1, dpositive_N, dnegative_NS, positive_N, negative_NS,
               target_N, negative_S, log_q_S, scale, options);
+}
+
+void leave_out_negatives(Context& ctx, Tensor& negative_NS, const Tensor& list_N,
+                         const Tensor& offset_L1, const Tensor& place_K) {
+  const char* const op = "leave_out_negatives";
+  expect_rank(op, "negative_NS", negative_NS, 2);
+  expect_rank(op, "offset_L1", offset_L1, 1);
+  expect_rank(op, "place_K", place_K, 1);
+  expect(op, "negative_NS", negative_NS, DType::f32, negative_NS.shape());
+  expect(op, "list_N", list_N, DType::i32, {negative_NS.dim(0)});
+  expect(op, "offset_L1", offset_L1, DType::i32, offset_L1.shape());
+  expect(op, "place_K", place_K, DType::i32, place_K.shape());
+  if (negative_NS.dim(0) == 0 || place_K.dim(0) == 0) return;
+  SR_DISPATCH(ctx, leave_out_negatives, negative_NS, list_N, offset_L1, place_K);
 }
 
 }  // namespace seqrank

@@ -15,6 +15,7 @@
 //              Hidasi and Karatzoglou, CIKM 2018
 //   top1       mean_j [s(s_j - p) + s(s_j^2)]                           Hidasi et al., ICLR 2016
 //   top1_max   sum_j w_j [s(s_j - p) + s(s_j^2)]                        as bpr_max
+// A negative whose score is kHitScore is left out like a hit, whatever item it is.
 // An event whose negatives are all hits keeps its positive's term in softmax (which is 0), bce and
 // gbce, and has no loss elsewhere.
 #pragma once
@@ -49,5 +50,10 @@ void sampled_loss(Context& ctx, Tensor& loss_1, Tensor& dpositive_N, Tensor& dne
 // In place of a hit's score. What follows from it is zero in every formula above but s(s_j^2),
 // which is one.
 inline constexpr float kHitScore = -1e18f;
+
+// Leaves more negatives out: of event n those at place_K from offset_L1[list_N[n]] up to the next.
+// Their score becomes kHitScore, all others stay. i32; places are within a row.
+void leave_out_negatives(Context& ctx, Tensor& negative_NS, const Tensor& list_N,
+                         const Tensor& offset_L1, const Tensor& place_K);
 
 }  // namespace seqrank

@@ -26,12 +26,11 @@ struct ReadBy {
   const char* kinds;  // "|" at both ends of each
 };
 constexpr const char* kAllSampled = "|sampled_softmax|bce|gbce|bpr|bpr_max|top1|top1_max|";
-constexpr ReadBy kReadBy[] = {{"model.label_smoothing", "|softmax|"},
-                              {"loss.negatives", kAllSampled},
-                              {"loss.sampler", kAllSampled},
-                              {"loss.log_q", "|sampled_softmax|"},
-                              {"loss.gbce_t", "|gbce|"},
-                              {"loss.bpr_reg", "|bpr_max|"}};
+constexpr ReadBy kReadBy[] = {
+    {"model.label_smoothing", "|softmax|"}, {"loss.negatives", kAllSampled},
+    {"loss.sampler", kAllSampled},          {"loss.own_items", kAllSampled},
+    {"loss.log_q", "|sampled_softmax|"},    {"loss.gbce_t", "|gbce|"},
+    {"loss.bpr_reg", "|bpr_max|"}};
 
 Sampler sampler_named(const std::string& name) {
   if (name == "distinct") return Sampler::distinct;
@@ -70,6 +69,9 @@ std::vector<OptionSpec> loss_options() {
        "how: uniform; distinct: uniform, none twice; frequency: by 1 + training targets; in_batch: "
        "targets of the step",
        "uniform|distinct|frequency|in_batch"},
+      {"loss.own_items", OptionKind::flag, "yes",
+       "no: items of an event's own sequence are left out of its negatives, as those a person has "
+       "are left out of their recommendations"},
       {"loss.log_q", OptionKind::flag, "yes",
        "sampled_softmax: subtract the log of how often a negative is expected"},
       {"loss.gbce_t", OptionKind::real, "0.75", "gbce: 0 is bce, 1 calibrates probabilities",
@@ -84,7 +86,7 @@ LossChoice loss_choice(const Options& options, std::int64_t items) {
   LossChoice choice;
   if (kind == "softmax") return choice;
   choice.negatives = {options.integer("loss.negatives"),
-                      sampler_named(options.text("loss.sampler"))};
+                      sampler_named(options.text("loss.sampler")), !options.flag("loss.own_items")};
   choice.log_q = kind == "sampled_softmax" && options.flag("loss.log_q");
   SampledLossOptions& sampled = choice.sampled.emplace();
   sampled.kind = std::ranges::find(kSampled, kind, &Kind::name)->loss;

@@ -88,6 +88,8 @@ Var sampled_loss(Tape& tape, Var h_ND, Var positive_N, Var negative_SD, const Ba
     Tensor score = score_block.rows(0, end - begin), dh_block = dh.rows(begin, end);
     Tensor dpositive_block = dpositive.rows(begin, end);
     linear(ctx, score, h_block, negative, no_bias);
+    if (const OwnNegatives& own = batch.own_negatives; own.offset_B1)
+      leave_out_negatives(ctx, score, own.sequence_N.rows(begin, end), own.offset_B1, own.place_K);
     seqrank::sampled_loss(ctx, loss_1, dpositive_block, score, positive_N.value().rows(begin, end),
                           score, batch.target_N.rows(begin, end), batch.negative_S, log_q_S,
                           share(batch.global_targets), scaled);

@@ -20,7 +20,8 @@ Var softmax_loss(Tape& tape, Var h_ND, Var table_VD, const Tensor& target_N,
 
 // A loss of backend/ops/sampled_loss.h: positive_N are the targets' scores, negative_SD the items
 // that batch.negative_S names; log_q_S may be absent. Scores of negatives exist for a block of
-// events at a time, 32 MiB of them.
+// events at a time, 32 MiB of them. Those of batch.own_negatives, where it has them, are no
+// negatives of their event.
 Var sampled_loss(Tape& tape, Var h_ND, Var positive_N, Var negative_SD, const Batch& batch,
                  const Tensor& log_q_S, const SampledLossOptions& options);
 

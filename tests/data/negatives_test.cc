@@ -170,6 +170,44 @@ TEST(NegativeSampler, AllRanksDrawTheSameAndASeekDrawsItAgain) {
   }
 }
 
+TEST(NegativeSampler, FindsNegativesThatAreASequencesOwn) {
+  Scratch scratch;
+  const Dataset dataset = triangular(scratch);
+  for (Sampler sampler : {Sampler::uniform, Sampler::distinct, Sampler::in_batch}) {
+    Arena arena;
+    LoaderOptions options = options_of(9, sampler);
+    EXPECT_FALSE(TrainLoader(Protocol(dataset), arena, options).next().own_negatives.offset_B1);
+    options.needs.negatives.own = true;
+    TrainLoader loader(Protocol(dataset), arena, options);
+    std::size_t found = 0;
+    for (int step = 0; step < 7; ++step) {
+      const Batch batch = loader.next();
+      const auto offset_B1 = values<std::int32_t>(batch.offset_B1);
+      const auto item_N = values<std::int32_t>(batch.item_N);
+      const auto target_N = values<std::int32_t>(batch.target_N);
+      const auto negative_S = values<std::int32_t>(batch.negative_S);
+      const auto sequence_N = values<std::int32_t>(batch.own_negatives.sequence_N);
+      const auto begin_B1 = values<std::int32_t>(batch.own_negatives.offset_B1);
+      const auto place_K = values<std::int32_t>(batch.own_negatives.place_K);
+      ASSERT_EQ(begin_B1.size(), offset_B1.size());
+      for (std::int64_t b = 0; b < batch.sequences; ++b) {
+        std::set<std::int32_t> own, want;
+        for (std::int32_t n = offset_B1[b]; n < offset_B1[b + 1]; ++n) {
+          EXPECT_EQ(sequence_N[n], b);
+          own.insert({item_N[n], target_N[n]});
+        }
+        for (std::size_t s = 0; s < negative_S.size(); ++s)
+          if (own.contains(negative_S[s])) want.insert(static_cast<std::int32_t>(s));
+        const auto begin = place_K.begin() + begin_B1[b], end = place_K.begin() + begin_B1[b + 1];
+        EXPECT_EQ(std::distance(begin, end), std::ssize(want));  // each once
+        EXPECT_EQ(std::set<std::int32_t>(begin, end), want);
+        found += want.size();
+      }
+    }
+    EXPECT_GT(found, 0u);
+  }
+}
+
 TEST(NegativeSampler, RowsOfInputsTargetsAndNegativesAreOneList) {
   Scratch scratch;
   const Dataset dataset = triangular(scratch);

@@ -302,19 +302,21 @@ INSTANTIATE_TEST_SUITE_P(
                  {"model.hidden_layers", "1"},
                  {"model.hidden", "8"}}})));
 // Every loss, by two models.
-INSTANTIATE_TEST_SUITE_P(Losses, ModelForms,
-                         testing::ValuesIn(forms_of(
-                             "attention_rnn", {{{"loss.kind", "sampled_softmax"}},
-                                               {{"loss.kind", "sampled_softmax"},
-                                                {"loss.log_q", "no"},
-                                                {"model.score", "cosine"},
-                                                {"model.temperature", "0.2"}},
-                                               {{"loss.kind", "bce"}, {"model.tied", "no"}},
-                                               {{"loss.kind", "gbce"}, {"loss.negatives", "6"}},
-                                               {{"loss.kind", "bpr"}},
-                                               {{"loss.kind", "bpr_max"}, {"loss.bpr_reg", "0.1"}},
-                                               {{"loss.kind", "top1"}},
-                                               {{"loss.kind", "top1_max"}}})));
+INSTANTIATE_TEST_SUITE_P(
+    Losses, ModelForms,
+    testing::ValuesIn(forms_of("attention_rnn",
+                               {{{"loss.kind", "sampled_softmax"}},
+                                {{"loss.kind", "sampled_softmax"}, {"loss.own_items", "no"}},
+                                {{"loss.kind", "sampled_softmax"},
+                                 {"loss.log_q", "no"},
+                                 {"model.score", "cosine"},
+                                 {"model.temperature", "0.2"}},
+                                {{"loss.kind", "bce"}, {"model.tied", "no"}},
+                                {{"loss.kind", "gbce"}, {"loss.negatives", "6"}},
+                                {{"loss.kind", "bpr"}, {"loss.own_items", "no"}},
+                                {{"loss.kind", "bpr_max"}, {"loss.bpr_reg", "0.1"}},
+                                {{"loss.kind", "top1"}},
+                                {{"loss.kind", "top1_max"}}})));
 INSTANTIATE_TEST_SUITE_P(SasRecWithNegatives, ModelForms,
                          testing::ValuesIn(forms_of("sasrec", {{{"model.activation", "gelu"},
                                                                 {"loss.kind", "gbce"},

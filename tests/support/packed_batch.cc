@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "data/negatives.h"
 #include "data/next_values.h"
 
 namespace seqrank {
@@ -88,6 +89,7 @@ Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
   batch.time_order_N = tensor_of(ctx, order);
   batch.last_B = tensor_of(ctx, last);
   batch.place_B = tensor_of(ctx, place);
+  if (needs.negatives.own) batch.own_negatives = own_negatives(ctx.arena(), batch);
   batch.global_targets = batch.global_events = batch.events;
   batch.global_sequences = batch.sequences;
   std::vector<std::int32_t> position;

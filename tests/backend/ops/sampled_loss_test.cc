@@ -266,6 +266,33 @@ SEQRANK_OP_TEST(SampledLoss, NanReachesTheLossAndALossScaleTheGradients) {
   }
 }
 
+// Scores are replaced where the lists say, and are then as if they were not there.
+SEQRANK_OP_TEST(SampledLoss, LeavesOutWhatListsSay) {
+  Context ctx(device, 1);
+  const auto tensor = [&](DType type, Shape shape, const std::vector<double>& values) {
+    Tensor x = ctx.empty(type, shape);
+    set_values(ctx, x, values);
+    return x;
+  };
+  Tensor score_NS = tensor(DType::f32, {3, 4}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+  const double out = kHitScore;
+  leave_out_negatives(ctx, score_NS, tensor(DType::i32, {3}, {2, 0, 0}),
+                      tensor(DType::i32, {4}, {0, 2, 2, 3}), tensor(DType::i32, {3}, {3, 1, 0}));
+  EXPECT_EQ(get_values(ctx, score_NS),
+            (std::vector<double>{out, 2, 3, 4, 5, out, 7, out, 9, out, 11, out}));
+  leave_out_negatives(ctx, score_NS, tensor(DType::i32, {3}, {0, 0, 0}),
+                      tensor(DType::i32, {2}, {0, 0}), ctx.empty(DType::i32, {0}));
+  EXPECT_EQ(get_values(ctx, score_NS)[1], 2);
+  for (Kind kind : kKinds) {
+    const SampledLossOptions options{.kind = kind, .temperature = 0.5f, .regulariser = 0.7f};
+    const Result fewer = run(device, options, 0.5, {1, 0.25}, {0.1, -0.2});
+    const Result with = run(device, options, 0.5, {out, 1, out, 0.25}, {3, 0.1, 2, -0.2});
+    EXPECT_NEAR(with.loss, fewer.loss, 1e-6) << static_cast<int>(kind);
+    const double want[] = {fewer.gradient[0], 0, fewer.gradient[1], 0, fewer.gradient[2]};
+    for (int i = 0; i < 5; ++i) EXPECT_NEAR(with.gradient[i], want[i], 1e-6) << i;
+  }
+}
+
 // t = 0 is bce; t = 1 makes beta the sampling rate.
 TEST(SampledLoss, BetaOfGbce) {
   EXPECT_DOUBLE_EQ(gbce_beta(256, 3416, 0), 1);
