@@ -55,7 +55,8 @@ class Preparation {
     write_prepared(all_, options_, temp_, memory_, writer_, report_, progress_);
     writer_.set_attribute("tie_rate", report_.tie_rate);
     writer_.set_attribute("tie_rule", std::string("order of lines"));
-    if (!options_.history_column.empty()) writer_.set_attribute("last_targets_only", 1.0);
+    if (!options_.history_column.empty() || options_.last_targets_only)
+      writer_.set_attribute("last_targets_only", 1.0);
     writer_.finish(report_.items);
     report_.temp_bytes = temp_.peak_bytes();
     report_.counter_bytes =

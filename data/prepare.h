@@ -69,6 +69,9 @@ struct PrepareOptions {
   std::vector<std::string> validation_names = {"valid", "eval", "dev"};
   std::vector<std::string> test_names = {"test"};
   double validation_share = 0;  // of the training sequences, those with the last keys
+  // Of sequences that are not for training only the last event is to be predicted, as with
+  // history_column; otherwise every one but the first.
+  bool last_targets_only = false;
 
   // Filters, in this order: the latest max_length events of a user; then, until nothing changes,
   // items with fewer than core_item events and users with fewer than core_user go.

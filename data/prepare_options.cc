@@ -50,6 +50,9 @@ void check_splits(const PrepareOptions& options) {
   SR_CHECK(options.validation_share == 0 || ways == 1, ErrorKind::usage,
            "--validation-share is of the training sequences; give --test, --split-column or "
            "--split-by-prefix too");
+  SR_CHECK(!options.last_targets_only || ways == 1, ErrorKind::usage,
+           "--targets=last is of validation and test sequences; give --test, --split-column or "
+           "--split-by-prefix too");
   SR_CHECK(options.session_gap >= 0, ErrorKind::usage, "--session-gap cannot be negative");
   if (options.history_column.empty()) return;
   SR_CHECK(ways == 1, ErrorKind::usage,

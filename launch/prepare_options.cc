@@ -67,6 +67,10 @@ std::vector<OptionSpec> sequence_options() {
       {"split-test", OptionKind::text, "test", "likewise, test"},
       {"validation-share", OptionKind::real, "0",
        "share of training sequences, the last ones, to use for validation", "0..0.9"},
+      {"targets", OptionKind::choice, "all",
+       "of validation and test sequences, to be predicted: all: every event but the first (of rows "
+       "with a history: theirs); last: the last event alone",
+       "all|last"},
       {"max-length", OptionKind::integer, "0", "keep a user's latest events only; 0: all", "0.."},
       {"core-user", OptionKind::integer, "1",
        "drop users with fewer events (of those left by --max-length and --core-item)", "1.."},
@@ -120,6 +124,7 @@ void set_sequences(const Options& given, PrepareOptions& options) {
   options.validation_names = split_list("split-validation", given.text("split-validation"));
   options.test_names = split_list("split-test", given.text("split-test"));
   options.validation_share = given.real("validation-share");
+  options.last_targets_only = given.text("targets") == "last";
   options.max_length = given.integer("max-length");
   options.core_user = given.integer("core-user");
   options.core_item = given.integer("core-item");

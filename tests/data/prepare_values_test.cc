@@ -155,6 +155,9 @@ TEST_F(PrepareValues, SplitByPrefixOrColumn) {
   EXPECT_EQ(dataset.split(1), Split::validation);
   EXPECT_EQ(dataset.split(2), Split::train);
   EXPECT_FALSE(dataset.last_targets_only());
+  options.last_targets_only = true;
+  EXPECT_TRUE(prepared(options).last_targets_only());
+  options.last_targets_only = false;
   EXPECT_EQ(report_.training, 2);
   EXPECT_EQ(report_.items_untrained, 1);
   options.split_by_prefix = false;
@@ -238,6 +241,7 @@ TEST_F(PrepareValues, OptionsThatContradict) {
   refused([](auto& o) { o.user_features.path = "u.csv"; }, "--user-features-columns");
   refused([](auto& o) { o.validation_share = 0.1; }, "--validation-share");
   refused([](auto& o) { o.history_column = "h"; }, "--split-column");
+  refused([](auto& o) { o.last_targets_only = true; }, "--targets=last");
   refused([](auto& o) { o.session_gap = 5; }, "no time column");
   refused([](auto& o) { o.event_features = {"gap"}; }, "'gap' cannot be the name");
   refused([](auto& o) { o.event_features = {"a", "a"}; }, "named twice");
