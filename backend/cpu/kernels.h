@@ -8,6 +8,7 @@
 #include "backend/ops/loss_scale.h"
 #include "backend/ops/matmul.h"
 #include "backend/ops/optimiser.h"
+#include "backend/ops/row_optimiser.h"
 #include "backend/ops/softmax_tiles.h"
 #include "backend/ops/unique_rows.h"
 
@@ -65,5 +66,10 @@ void update_loss_scale(Context& ctx, Tensor& scale_1, Tensor& state_2, const Ten
                        const LossScale& options);
 void adamw(Context& ctx, Tensor& w, Tensor& m, Tensor& v, const Tensor& g, const Tensor& scale_1,
            const AdamW& options, float rate, const UpdateParts& parts, std::int64_t updates);
+void rowwise_adagrad(Context& ctx, Tensor& w_KD, Tensor& sum_K, const Tensor& id_U,
+                     const Tensor& g_UD, const Tensor& scale_1, const RowRate& rate);
+void lazy_adam(Context& ctx, Tensor& w_KD, LazyMoments& moments, const Tensor& id_U,
+               const Tensor& g_UD, const Tensor& scale_1, const AdamW& options,
+               const RowRate& rate);
 
 }  // namespace seqrank::cpu

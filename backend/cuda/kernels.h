@@ -21,6 +21,7 @@
 #include "backend/ops/prefix_pool.h"
 #include "backend/ops/recurrence.h"
 #include "backend/ops/row_dot.h"
+#include "backend/ops/row_optimiser.h"
 #include "backend/ops/sampled_loss.h"
 #include "backend/ops/silu_attention.h"
 #include "backend/ops/softmax_cross_entropy.h"
@@ -70,6 +71,8 @@ decltype(seqrank::matmul) matmul;
 decltype(seqrank::add_squared_norm) add_squared_norm;
 decltype(seqrank::clip_scale) clip_scale;
 decltype(seqrank::adamw) adamw;
+decltype(seqrank::rowwise_adagrad) rowwise_adagrad;
+decltype(seqrank::lazy_adam) lazy_adam;
 decltype(seqrank::remove_loss_scale) remove_loss_scale;
 decltype(seqrank::update_loss_scale) update_loss_scale;
 decltype(seqrank::prefix_pool) prefix_pool;
