@@ -37,6 +37,7 @@ GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, const Co
     const bool by_rows = p->access != Access::whole || split;
     if (full || by_rows || p->frozen() != buckets_.back().frozen)
       buckets_.emplace_back().end = p->offset + p->extent;
+    if (p->apart) buckets_.back().apart = &*p;
     Bucket& bucket = buckets_.back();
     bucket.frozen = p->frozen();
     bucket.ranks = split ? groups.across() : &ranks.device;
@@ -49,6 +50,10 @@ GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, const Co
     const auto own = Communicator::piece_range(bucket.end - bucket.begin, bucket.ranks->rank(),
                                                bucket.ranks->size());
     bucket.own = {bucket.begin + own.begin, bucket.begin + own.end};
+    if (bucket.apart != nullptr) {
+      bucket.value = bucket.apart->padded_value();
+      continue;
+    }
     bucket.gradient = store.gradients().flat_range(bucket.begin, bucket.end);
     bucket.value = store.values().flat_range(bucket.begin, bucket.end);
   }

@@ -4,7 +4,8 @@
 // ranks make the same calls in the same order. Every rank owns one piece of every bucket. Updated
 // values come back (all-gather) while the next forward runs, from the first to the last. What is
 // looked up goes by rows, apart. Of a table that is split, the ranks that hold the same rows sum
-// and gather among themselves.
+// and gather among themselves. A table that lies apart from the block is a bucket without
+// gradients, which travels between steps alone.
 #pragma once
 
 #include <cstdint>
@@ -24,15 +25,16 @@ struct ExchangeOptions {
 class GradientExchange {
  public:
   struct Bucket {
-    std::int64_t begin = 0, end = 0;  // of the flat block
-    Communicator* ranks = nullptr;    // that hold the same: all, or those of a split table's rows
-    Communicator::Range own{};        // this rank's piece, in the flat block
-    int parameters = 0;               // that lie in it and have a dense gradient
-    bool frozen = false;              // all that lie in it are
-    int pending = 0;                  // of those, not complete yet
-    Tensor gradient, value;           // views of the flat blocks
-    Event gathered;                   // the newest values are here
-    bool whole = true;                // frozen: all of it is here, for good
+    std::int64_t begin = 0, end = 0;   // of the flat block, or of a table's own
+    Communicator* ranks = nullptr;     // that hold the same: all, or those of a split table's rows
+    Communicator::Range own{};         // this rank's piece, likewise
+    const Parameter* apart = nullptr;  // a table that lies apart, alone in it
+    int parameters = 0;                // that lie in it and have a dense gradient
+    bool frozen = false;               // all that lie in it are
+    int pending = 0;                   // of those, not complete yet
+    Tensor gradient, value;            // views of the blocks
+    Event gathered;                    // the newest values are here
+    bool whole = true;                 // frozen: all of it is here, for good
   };
 
   // `store` must be allocated, in as many pieces as ranks, and outlive this. A bucket is
@@ -73,6 +75,10 @@ class GradientExchange {
   TapeHooks begin_reading(const Tensor& id_U);
   TableRanks table_ranks();
   bool splits_tables() const { return groups_.size() > 1; }
+
+  // Since finish(), of tables that lie apart: the rows that some rank looked up.
+  const std::vector<TouchedRows>& touched_rows() const { return rows_.touched(); }
+  const RowOwners& row_owners() const { return rows_.owners(); }
 
   // In the order in which they leave.
   const std::vector<Bucket>& buckets() const { return buckets_; }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "backend/ops/embedding.h"
+#include "backend/ops/unique_rows.h"
 #include "backend/transfer.h"
 
 namespace seqrank {
@@ -41,6 +42,7 @@ RowExchange::RowExchange(Context& ctx, const Communicators& ranks, std::int64_t 
       overlap_(overlap) {}
 
 void RowExchange::begin(const Tensor& id_U, const Tensor& next_id_U) {
+  touched_.clear();
   if (!id_U || owners_.rows() == 0) {
     now_ = next_ = {};
     return;
@@ -121,20 +123,37 @@ void RowExchange::give_back(const Parameter& table_VD, const Route& route, const
   device.stream().wait(ctx_.compute().record());
   device.all_to_all_v(drow_RD, times(route.served->counts, d), drow_UD, times(route.asked, d));
   if (overlap_ == Overlap::no) ctx_.compute().wait(device.stream().record());
-  arrivals_.push_back({own_rows(table_VD.gradient, table_VD), route.served->counts, route.own_id_R,
-                       drow_RD, drow_UD});
+  arrivals_.push_back({&table_VD, route.served, route.own_id_R, drow_RD, drow_UD});
 }
 
 void RowExchange::add_given_back() {
-  for (Arrival& a : arrivals_) {
+  for (const Arrival& a : arrivals_) {
+    if (a.table->apart) {
+      touched_.push_back(summed(a));
+      continue;
+    }
+    Tensor gradient_KD = own_rows(a.table->gradient, *a.table);
     std::int64_t begin = 0;
-    for (std::int64_t rows : a.served) {
-      scatter_add_rows(ctx_, a.gradient_KD, a.own_id_R.rows(begin, begin + rows),
+    for (std::int64_t rows : a.served->counts) {
+      scatter_add_rows(ctx_, gradient_KD, a.own_id_R.rows(begin, begin + rows),
                        a.drow_RD.rows(begin, begin + rows));
       begin += rows;
     }
   }
   arrivals_.clear();
+}
+
+// Several ranks may have looked up a row. Where memory is planned, which is not known.
+TouchedRows RowExchange::summed(const Arrival& arrival) {
+  for (const TouchedRows& other : touched_)
+    SR_ASSERT(other.table != arrival.table, "{}: looked up twice in a step", arrival.table->name);
+  if (ranks_.size() == 1 || ctx_.plans()) return {arrival.table, arrival.own_id_R, arrival.drow_RD};
+  UniqueRows rows = unique_rows(ctx_.host_arena(), arrival.served->pieces.span<std::int32_t>());
+  for (Tensor* part : {&rows.id_U, &rows.place_N, &rows.order_N, &rows.offset_U1})
+    *part = to_device(ctx_, *part);
+  Tensor g_UD = ctx_.empty(DType::f32, {rows.id_U.dim(0), arrival.drow_RD.dim(1)});
+  sum_rows(ctx_, g_UD, arrival.drow_RD, rows);
+  return {arrival.table, rows.id_U, g_UD};
 }
 
 Tensor RowExchange::own_rows(const Tensor& here_KD, const Parameter& table_VD) const {

@@ -21,6 +21,13 @@ namespace seqrank {
 // same bits either way.
 enum class Overlap { yes, no };
 
+// Rows of a table that lies apart, which this rank owns and some rank looked up in a step.
+struct TouchedRows {
+  const Parameter* table = nullptr;
+  Tensor id_U;  // distinct, counted from the first row that this rank owns
+  Tensor g_UD;  // their gradients, summed over ranks
+};
+
 class RowExchange {
  public:
   // rows: of every table that is looked up; all have the same, and are split over `groups`.
@@ -46,6 +53,9 @@ class RowExchange {
   // Adds what was given back to the gradients of the rows that this rank owns: look-up by look-up,
   // each in the order of the ranks. The compute stream has waited for the communication stream.
   void add_given_back();
+  // What it added up for tables that lie apart, which have no other gradients; until the next step.
+  const std::vector<TouchedRows>& touched() const { return touched_; }
+  const RowOwners& owners() const { return owners_; }
 
  private:
   // Of one step.
@@ -61,9 +71,9 @@ class RowExchange {
     Tensor own_id_R;  // the same, on the device
   };
   struct Arrival {
-    Tensor gradient_KD;                // view: the rows this rank owns
-    std::vector<std::int64_t> served;  // rows, by the rank that gives them back
-    Tensor own_id_R;                   // of each rank distinct
+    const Parameter* table;
+    std::shared_ptr<const Communicator::Counted> served;  // ids, by the rank that gives them back
+    Tensor own_id_R;                                      // likewise, on the device
     Tensor drow_RD;
     Tensor drow_UD;  // sent: not to be given to others before the compute stream has waited
   };
@@ -71,6 +81,7 @@ class RowExchange {
   Route tell(const Tensor& id_U);
   void sort_by_owner(Route& route, std::span<const RowOwners::Seat> seats);
   void give_back(const Parameter& table_VD, const Route& route, const Tensor& drow_UD);
+  TouchedRows summed(const Arrival& arrival);
   // Of the table's values or gradients, as they lie here, the rows that this rank owns.
   Tensor own_rows(const Tensor& here_KD, const Parameter& table_VD) const;
 
@@ -81,6 +92,7 @@ class RowExchange {
   Overlap overlap_;
   Route now_, next_;  // of this step and of the one after
   std::vector<Arrival> arrivals_;
+  std::vector<TouchedRows> touched_;
 };
 
 }  // namespace seqrank

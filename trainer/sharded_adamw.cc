@@ -32,14 +32,14 @@ ShardedAdamW::ShardedAdamW(Context& ctx, ParameterStore& store, const GradientEx
     : options_(options) {
   for (const GradientExchange::Bucket& bucket : exchange.buckets()) {
     const auto own = bucket.own;
-    if (own.begin >= own.end) continue;
+    if (own.begin >= own.end || bucket.apart != nullptr) continue;
     if (!bucket.frozen) pieces_.push_back(make_piece(ctx, store, own, decay));
     for (const Parameter& p : store.parameters()) {
       // Rows that nobody reads, up to the extent, are zeros without gradients, and stay so.
       const std::int64_t begin = std::max(own.begin, p.offset);
       const std::int64_t end =
           std::max(begin, std::min(own.end, p.offset + p.shape_here().numel()));
-      const bool lies_here = begin < std::min(own.end, p.offset + p.extent);
+      const bool lies_here = !p.apart && begin < std::min(own.end, p.offset + p.extent);
       if (!lies_here || (begin == end && p.split.ranks == 1)) continue;
       Segment segment{
           &p, begin - p.offset, end - p.offset, store.values().flat_range(begin, end), {}, {}};
@@ -65,7 +65,7 @@ ShardedAdamW::Piece ShardedAdamW::make_piece(Context& ctx, ParameterStore& store
   std::vector<std::int64_t> ends;
   for (const Parameter& p : store.parameters()) {
     const std::int64_t end = std::min(own.end, p.offset + p.extent);
-    if (std::max(own.begin, p.offset) >= end) continue;
+    if (p.apart || std::max(own.begin, p.offset) >= end) continue;
     decays.push_back(p.decay == Decay::yes ? decay : 0.0f);
     rates.push_back(p.rate);
     ends.push_back(end - own.begin);

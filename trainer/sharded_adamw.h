@@ -13,7 +13,8 @@ namespace seqrank {
 // What a checkpoint holds of a parameter: its weights and, unless it is frozen, both moments.
 std::vector<std::string> saved_tensors(const Parameter& parameter);
 
-// Frozen parameters are not updated, have no moments, and add nothing to the norm.
+// Frozen parameters are not updated, have no moments, and add nothing to the norm. Tables that lie
+// apart are not its business.
 class ShardedAdamW {
  public:
   ShardedAdamW(Context& ctx, ParameterStore& store, const GradientExchange& exchange,

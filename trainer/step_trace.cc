@@ -13,10 +13,10 @@ double seconds_of(Time::duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
-// Of the operators of ShardedAdamW, so far.
+// Of the operators of Optimiser, so far.
 double optimiser_seconds(const Profile& profile) {
   double seconds = 0;
-  for (const char* name : {"adamw", "add_squared_norm"}) {
+  for (const char* name : {"adamw", "rowwise_adagrad", "lazy_adam", "add_squared_norm"}) {
     const auto found = profile.operators.find(name);
     if (found != profile.operators.end()) seconds += found->second.seconds;
   }

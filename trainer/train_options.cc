@@ -21,6 +21,12 @@ std::vector<OptionSpec> train_options() {
       {"train.final_share", OptionKind::real, "0.01", "of the peak, where the cosine ends", "0..1"},
       {"train.clip", OptionKind::real, "1", "largest gradient norm; 0: not clipped", "0.."},
       {"train.weight_decay", OptionKind::real, "0", "decoupled, not on biases", "0..100"},
+      {"table.optimiser", OptionKind::choice, "adamw",
+       "of tables that a step reads by rows alone, as under drawn negatives; adamw: every row in "
+       "every step; the others: rows that the step touched (row-wise Adagrad; Adam whose rows "
+       "count "
+       "their own updates), which decay only then",
+       "adamw|rowwise_adagrad|lazy_adam"},
       {"train.init_from", OptionKind::text, "",
        "run folder, or one of its checkpoints, whose weights a new run starts from: parameters by "
        "name, items by key"},

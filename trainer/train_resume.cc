@@ -41,10 +41,7 @@ void TrainingRun::resume() {
     return !saved->config.contains(spec.key) && options_.text(spec.key) == spec.default_value;
   };
   if (saved) {
-    std::vector<TensorTotal> totals;
-    for (const Parameter& p : parts_.parameters.parameters())
-      for (const std::string& tensor : saved_tensors(p))
-        totals.push_back({tensor, p.shape.numel()});
+    std::vector<TensorTotal> totals = parts_.optimiser->totals();
     for (const TensorPiece& piece : parts_.carried) totals.push_back({piece.name, piece.total});
     std::vector<std::string> keys;
     for (const OptionSpec& spec : options_.specs())

@@ -9,7 +9,7 @@
 namespace seqrank {
 
 TrainStep::TrainStep(Context& ctx, Communicator& comm, TrainedModel& model,
-                     GradientExchange& exchange, ShardedAdamW& optimiser, std::uint64_t seed,
+                     GradientExchange& exchange, Optimiser& optimiser, std::uint64_t seed,
                      float clip, std::optional<LossScale> loss_scale)
     : ctx_(ctx),
       comm_(comm),

@@ -7,7 +7,7 @@
 
 #include "backend/ops/loss_scale.h"
 #include "models/model.h"
-#include "trainer/sharded_adamw.h"
+#include "trainer/optimiser.h"
 
 namespace seqrank {
 
@@ -24,7 +24,7 @@ class TrainStep {
   // All must outlive this; the store is allocated. comm: of devices. clip: largest gradient norm,
   // 0 = none.
   TrainStep(Context& ctx, Communicator& comm, TrainedModel& model, GradientExchange& exchange,
-            ShardedAdamW& optimiser, std::uint64_t seed, float clip,
+            Optimiser& optimiser, std::uint64_t seed, float clip,
             std::optional<LossScale> loss_scale = {});
 
   enum class Wish { go_on, stop };
@@ -55,7 +55,7 @@ class TrainStep {
   Communicator& comm_;
   TrainedModel& model_;
   GradientExchange& exchange_;
-  ShardedAdamW& optimiser_;
+  Optimiser& optimiser_;
   std::uint64_t seed_;
   float clip_;
   struct Summary {

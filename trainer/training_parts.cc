@@ -49,6 +49,15 @@ std::optional<LossScale> loss_scale_of(const Options& options) {
   return result;
 }
 
+RowRules row_rules(const Options& options) {
+  RowRules rules;
+  if (options.text("table.optimiser") == "lazy_adam") rules.rule = RowRule::lazy_adam;
+  rules.adamw.beta1 = static_cast<float>(options.real("train.beta1"));
+  rules.adamw.beta2 = static_cast<float>(options.real("train.beta2"));
+  rules.decay = static_cast<float>(options.real("train.weight_decay"));
+  return rules;
+}
+
 // As a checkpoint names them; views.
 std::vector<TensorPiece> carried_pieces(Context& ctx, TrainedModel& model, const SlotRange& slots) {
   std::vector<TensorPiece> pieces;
@@ -78,6 +87,7 @@ TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dat
 
   const auto seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   apply_parameter_rules(options, parameters);
+  choose_row_tables(options, parameters);
   groups = table_groups(options, ranks, parameters);
   parameters.allocate(ctx, seed, ranks.size(), groups.split());
   if (model->needs().slot_events > 0)
@@ -88,11 +98,7 @@ TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dat
       ExchangeOptions{options.integer("train.bucket_bytes"),
                       options.flag("train.overlap") ? Overlap::yes : Overlap::no},
       groups);
-  AdamW adamw;
-  adamw.beta1 = static_cast<float>(options.real("train.beta1"));
-  adamw.beta2 = static_cast<float>(options.real("train.beta2"));
-  optimiser = std::make_unique<ShardedAdamW>(
-      ctx, parameters, *exchange, adamw, static_cast<float>(options.real("train.weight_decay")));
+  optimiser = std::make_unique<Optimiser>(ctx, parameters, *exchange, row_rules(options));
   step = std::make_unique<TrainStep>(ctx, ranks.device, *trained, *exchange, *optimiser, seed,
                                      static_cast<float>(options.real("train.clip")),
                                      loss_scale_of(options));

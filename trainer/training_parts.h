@@ -26,7 +26,7 @@ struct TrainingParts {
   TrainLoader loader;
   std::vector<TensorPiece> carried;  // this rank's rows of what the model carries between steps
   std::unique_ptr<GradientExchange> exchange;
-  std::unique_ptr<ShardedAdamW> optimiser;
+  std::unique_ptr<Optimiser> optimiser;
   std::unique_ptr<TrainStep> step;
   std::int64_t total_steps;
   Schedule schedule;

@@ -59,6 +59,17 @@ void initialise(const Parameter& parameter, std::uint64_t seed, std::int64_t fir
   }
 }
 
+void write_initial_values(Context& ctx, const Parameter& parameter, std::uint64_t seed) {
+  const std::int64_t elements = parameter.local_value().numel();
+  const Tensor value = parameter.local_value().reshape({elements});
+  for (std::int64_t begin = 0; begin < elements; begin += kInitialised) {
+    Tensor here = value.flat_range(begin, std::min(begin + kInitialised, elements));
+    Tensor host(ctx.host_arena(), DType::f32, here.shape(), Tag::workspace);
+    if (!ctx.plans()) initialise(parameter, seed, begin, host.span<float>());
+    copy_to_device(ctx, here, host);
+  }
+}
+
 }  // namespace
 
 Initialiser Initialiser::by_fan_in(std::int64_t inputs) {
@@ -95,12 +106,14 @@ void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowS
   for (Parameter& parameter : parameters_) {
     if (parameter.may_split) parameter.split = split;
     const int ranks = parameter.split.ranks;
-    parameter.offset = round_up(elements, kAlignment);
+    SR_ASSERT(!parameter.apart || parameter.access == Access::rows,
+              "{}: apart, and not read by rows alone", parameter.name);
+    parameter.offset = parameter.apart ? 0 : round_up(elements, kAlignment);
     parameter.extent = parameter.access == Access::whole && ranks == 1
                            ? round_up(parameter.shape.numel(), whole_unit)
                            : round_up(round_up(parameter.shape[0], ranks) / ranks, pieces / ranks) *
                                  parameter.shape[1];
-    elements = parameter.offset + parameter.extent;
+    if (!parameter.apart) elements = parameter.offset + parameter.extent;
   }
   values_P = ctx.empty(DType::f32, {elements}, Tag::parameter);
   gradients_P = ctx.empty(DType::f32, {elements}, Tag::gradient);
@@ -108,16 +121,16 @@ void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowS
   fill(ctx, gradients_P, 0);
   for (Parameter& parameter : parameters_) {
     const Shape shape = parameter.shape_here();
-    const std::int64_t end = parameter.offset + shape.numel();
-    parameter.value_ = values_P.flat_range(parameter.offset, end).reshape(shape);
-    parameter.gradient = gradients_P.flat_range(parameter.offset, end).reshape(shape);
-    const Tensor value = parameter.value_.reshape({shape.numel()});
-    for (std::int64_t begin = 0; begin < shape.numel(); begin += kInitialised) {
-      Tensor here = value.flat_range(begin, std::min(begin + kInitialised, shape.numel()));
-      Tensor host(ctx.host_arena(), DType::f32, here.shape(), Tag::workspace);
-      if (!ctx.plans()) initialise(parameter, seed, begin, host.span<float>());
-      copy_to_device(ctx, here, host);
+    const std::int64_t begin = parameter.offset, end = begin + parameter.extent;
+    if (parameter.apart) {
+      parameter.padded_value_ = ctx.empty(DType::f32, {parameter.extent}, Tag::parameter);
+      fill(ctx, parameter.padded_value_, 0);
+    } else {
+      parameter.padded_value_ = values_P.flat_range(begin, end);
+      parameter.gradient = gradients_P.flat_range(begin, begin + shape.numel()).reshape(shape);
     }
+    parameter.value_ = parameter.padded_value_.flat_range(0, shape.numel()).reshape(shape);
+    write_initial_values(ctx, parameter, seed);
   }
 }
 

@@ -1,7 +1,8 @@
 // Parameters: declared by name and shape while a model is built, then laid out in one flat block of
 // values and one of gradients, in the order of declaration. Buckets are ranges of the flat block,
-// so what is exchanged and saved does not depend on the model. Knows no ranks, but that values may
-// be on their way: they are read through value(), which sees to it that they are there.
+// so what is exchanged and saved does not depend on the model. Tables that are trained row by row
+// lie apart, without gradients of all rows. Knows no ranks, but that values may be on their way:
+// they are read through value(), which sees to it that they are there.
 #pragma once
 
 #include <cstdint>
@@ -51,17 +52,22 @@ struct Parameter {
   float rate = 1;  // multiplies the learning rate; 0: frozen, its values stay as they are
   // Row i belongs to item i, and goes by its key to other data; others may follow the items' rows.
   bool by_item = false;
-  bool may_split = false;   // its rows may be dealt out to ranks: who reads it knows how
+  bool may_split = false;  // its rows may be dealt out to ranks: who reads it knows how
+  // Access::rows: its values lie in a block of their own, of the same layout, and there is no
+  // gradient but the rows that look-ups give back. To be set before allocate().
+  bool apart = false;
   RowSplit split;           // from allocate() on
   int index = 0;            // in order of declaration
-  std::int64_t offset = 0;  // of its first element in the flat block
-  std::int64_t extent = 0;  // elements of the flat block that it takes; see allocate()
+  std::int64_t offset = 0;  // of its first element in the block
+  std::int64_t extent = 0;  // elements of the block that it takes; see allocate()
   Tensor gradient;          // f32, a view of the flat block: of all rows, or of those here
 
   // Likewise; what the compute stream does next with it sees the newest values.
   Tensor value() const;
   // What is here now, newest or not.
   const Tensor& local_value() const { return value_; }
+  // With the elements that nobody reads; see allocate().
+  const Tensor& padded_value() const { return padded_value_; }
   bool frozen() const { return rate == 0; }
   // Of what is here: fewer rows where it is split.
   Shape shape_here() const {
@@ -71,7 +77,7 @@ struct Parameter {
  private:
   friend class ParameterStore;
   const ParameterStore* store_ = nullptr;
-  Tensor value_;
+  Tensor value_, padded_value_;
 };
 
 class ParameterStore {

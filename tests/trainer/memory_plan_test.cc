@@ -46,6 +46,11 @@ TEST_F(MemoryPlans, OfSplitTablesToo) {
                                {"model.width", "32"},
                                {"train.evaluate_every", "0"}};
     EXPECT_NEAR(ratio(4, std::string("split-") + group, settings), 1, 0.1) << group;
+    for (const char* rule : {"rowwise_adagrad", "lazy_adam"}) {
+      Settings by_rows = settings;
+      by_rows["table.optimiser"] = rule;
+      EXPECT_NEAR(ratio(4, std::string(rule) + group, by_rows), 1, 0.1) << rule << group;
+    }
     const Settings exact = {{"table.split", "yes"}, {"table.group", group}};
     EXPECT_NEAR(ratio(4, std::string("exact-") + group, exact), 1, 0.1) << group;
   }

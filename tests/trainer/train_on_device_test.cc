@@ -85,7 +85,9 @@ TEST_F(TrainOnDevice, TwoRanksHaveTheLossesOfTheCpu) {
 // Rows of three ranks, and of two that hold the same; evaluated and saved, too.
 TEST_F(TrainOnDevice, SplitTablesHaveTheLossesOfTheCpu) {
   const Settings forms[] = {{{"model.score", "cosine"}},
-                            {{"loss.kind", "sampled_softmax"}, {"loss.negatives", "20"}}};
+                            {{"loss.kind", "sampled_softmax"}, {"loss.negatives", "20"}},
+                            {{"loss.kind", "bce"}, {"table.optimiser", "rowwise_adagrad"}},
+                            {{"loss.kind", "bpr"}, {"table.optimiser", "lazy_adam"}}};
   for (const Settings& form : forms)
     for (const auto& [ranks, group] : {std::pair(3, "all"), std::pair(4, "2")}) {
       Settings settings = form;
@@ -94,7 +96,7 @@ TEST_F(TrainOnDevice, SplitTablesHaveTheLossesOfTheCpu) {
                        {"train.evaluate_every", "1"},
                        {"table.split", "yes"},
                        {"table.group", group}});
-      const std::string name = std::to_string(ranks) + form.begin()->second;
+      const std::string name = std::to_string(ranks) + form.rbegin()->second;
       run(ranks, name + "-cpu", settings);
       run_on_device(ranks, name + "-cuda", settings);
       expect_losses_as_on_cpu(name, 1e-3);

@@ -110,25 +110,19 @@ class Train : public testing::Test {
     return store.newest_good().value();
   }
 
-  // Weights and moments of a checkpoint, read as one rank.
+  // All tensors of a checkpoint, read as one rank.
   std::vector<float> state(const std::string& name, std::int64_t step) {
+    const std::string folder = temp_.path() + "/" + name + "/checkpoints";
+    const std::string manifest = checkpoint_path(folder, step) + "/manifest.json";
     const auto comm = make_null_communicator();
-    CheckpointStore store(temp_.path() + "/" + name + "/checkpoints", *comm);
+    CheckpointStore store(folder, *comm);
     Context ctx(Device::cpu, 1);
-    ParameterStore parameters;
-    const Options given = options(name, saved(name).config);
-    find_model(given.text("model.name"))
-        .make({given, 60, parameters,
-               event_columns(Dataset::open(data_), given.integer("data.max_length"))});
     std::vector<float> all;
-    for (const Parameter& p : parameters.parameters()) {
-      for (const char* part : {"/weight", "/m", "/v"}) {
-        const std::int64_t n = p.shape.numel();
-        std::vector<TensorPiece> piece = {{p.name + part, 0, n, n, ctx.empty(DType::f32, {n})}};
-        store.load(step, piece);
-        const auto values = piece[0].data.span<float>();
-        all.insert(all.end(), values.begin(), values.end());
-      }
+    for (const auto& [tensor, n] : tensors_of(parse_manifest(read_file(manifest), manifest))) {
+      std::vector<TensorPiece> piece = {{tensor, 0, n, n, ctx.empty(DType::f32, {n})}};
+      store.load(step, piece);
+      const auto values = piece[0].data.span<float>();
+      all.insert(all.end(), values.begin(), values.end());
     }
     return all;
   }

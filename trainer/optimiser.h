@@ -1,0 +1,33 @@
+// What makes new values of gradients: AdamW for all that has a gradient of every element, and a
+// rule of rows for tables that are trained row by row. Each rank updates what it owns.
+#pragma once
+
+#include "trainer/row_tables.h"
+#include "trainer/sharded_adamw.h"
+
+namespace seqrank {
+
+class Optimiser {
+ public:
+  // rules: their AdamW and decay are those of all parameters.
+  Optimiser(Context& ctx, ParameterStore& store, const GradientExchange& exchange,
+            const RowRules& rules);
+
+  // sum_1 (f64) += squared norm of the gradients of what this rank owns, since finish().
+  void add_squared_norm(Context& ctx, Tensor& sum_1);
+  // scale_1, updates: see ShardedAdamW::update().
+  void update(Context& ctx, const Tensor& scale_1, float rate, std::int64_t updates);
+
+  // Values and state of this rank, as a checkpoint names them; views. Those of split tables apart.
+  std::vector<TensorPiece> pieces();
+  std::vector<DealtRows> dealt_rows();
+  std::vector<TensorTotal> totals() const;  // of all ranks
+
+ private:
+  const ParameterStore& store_;
+  const GradientExchange& exchange_;
+  ShardedAdamW dense_;
+  RowTables rows_;
+};
+
+}  // namespace seqrank

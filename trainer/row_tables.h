@@ -1,0 +1,65 @@
+// Tables that are trained row by row (Parameter::apart): of each step the rows that it touched are
+// updated where they lie, by the rank that owns them, and nothing else of the table is read or
+// written. What an optimiser remembers of a row lies with its owner. Knows no dense gradients and
+// moves nothing between ranks.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "backend/ops/row_optimiser.h"
+#include "models/options.h"
+#include "trainer/dealt_rows.h"
+#include "trainer/row_exchange.h"
+#include "trainer/training_state.h"
+
+namespace seqrank {
+
+enum class RowRule { rowwise_adagrad, lazy_adam };
+
+struct RowRules {
+  RowRule rule = RowRule::rowwise_adagrad;
+  AdamW adamw;  // of lazy_adam
+  float decay = 0;
+};
+
+// Sets Parameter::apart of the tables that `table.optimiser` trains row by row. Throws Error(usage)
+// where it asks for that and no table is read by rows alone.
+void choose_row_tables(const Options& options, ParameterStore& parameters);
+
+class RowTables {
+ public:
+  // `store` is allocated and outlives this; owners: of its tables' rows.
+  RowTables(Context& ctx, const ParameterStore& store, const RowOwners& owners,
+            const RowRules& rules);
+
+  // As those of ShardedAdamW, for what a step touched.
+  void add_squared_norm(Context& ctx, Tensor& sum_1, const std::vector<TouchedRows>& touched);
+  void update(Context& ctx, const std::vector<TouchedRows>& touched, const Tensor& scale_1,
+              float rate);
+
+  // Values and state of this rank's rows, for a checkpoint; views.
+  std::vector<TensorPiece> pieces();
+  std::vector<DealtRows> dealt_rows();  // of split tables
+  std::vector<TensorTotal> totals() const;
+
+ private:
+  struct Saved {
+    std::string name;
+    Tensor row_KW;  // the rows that this rank owns; W: the table's width, or one
+  };
+  struct Table {
+    const Parameter* parameter;
+    Tensor value_KD, sum_K;
+    LazyMoments moments;
+    std::vector<Saved> saved;
+  };
+  Table make_table(Context& ctx, const Parameter& parameter);
+  Table& table_of(const Parameter& parameter);
+
+  RowOwners owners_;
+  RowRules rules_;
+  std::vector<Table> tables_;
+};
+
+}  // namespace seqrank
