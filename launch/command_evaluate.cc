@@ -88,11 +88,6 @@ class Evaluator {
       if (loaded->options.has(spec.key) && spec.key != "data.max_length" &&
           !spec.key.starts_with("table."))
         settings_[spec.key] = loaded->options.text(spec.key);
-    SR_CHECK(!loaded->exchange || (!lists_ && given_.text("cold-items") == "kept"),
-             ErrorKind::usage,
-             "--lists and --cold-items read whole tables of items, and those of {} are split over "
-             "ranks; give --table.split=no",
-             loaded->origin);
     serve_cold_items(ctx_, comm_, given_, dataset_, *loaded);
     const Protocol protocol(dataset_, protocol_options_from(loaded->options));
     SR_CHECK(!lists_ || protocol.kind() != ProtocolKind::ctr, ErrorKind::usage,
@@ -101,8 +96,8 @@ class Evaluator {
     Evaluation result =
         evaluate(ctx_, comm_, *loaded->model, protocol, options, loaded->exchange.get());
     if (lists_)
-      result.metrics.merge(
-          evaluate_lists(ctx_, comm_, *loaded->model, protocol, options, category_));
+      result.metrics.merge(evaluate_lists(ctx_, comm_, *loaded->model, protocol, options, category_,
+                                          loaded->exchange.get()));
     asked_ = protocol_options_from(loaded->options);
     return result;
   }

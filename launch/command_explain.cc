@@ -13,6 +13,7 @@
 #include "launch/report.h"
 #include "launch/table.h"
 #include "launch/use_model.h"
+#include "launch/world.h"
 #include "trainer/explain.h"
 #include "trainer/load_model.h"
 
@@ -21,6 +22,7 @@ namespace {
 
 std::vector<OptionSpec> options() {
   std::vector<OptionSpec> specs = use_model_options();
+  for (OptionSpec& spec : world_options()) specs.push_back(spec);
   specs.push_back({"users", OptionKind::text, "", "keys of people in the data set: 17,42"});
   specs.push_back({"k", OptionKind::integer, "1", "best items a person", "1..1000"});
   specs.push_back({"item", OptionKind::text, "", "key of the one item to explain, instead of --k"});
@@ -86,14 +88,14 @@ int run(const Options& given, Communicator& comm) {
   const std::vector<std::string> users = users_of(given);
   const Dataset dataset = open_for_use(given);
   RankDevice device(comm, given, rank_threads(comm, given));
-  if (!device.why().empty()) warn(device.why());
-  const auto loaded = load_model(device.ctx(), comm, given.text("run"), given.text("model.name"),
-                                 dataset, use_settings(given), warn);
+  if (comm.rank() == 0 && !device.why().empty()) warn(device.why());
+  const auto loaded = load_for_use(device, comm, given, dataset);
   const auto item =
       given.has("item") ? std::optional<std::string>(given.text("item")) : std::nullopt;
   const auto explanations =
       explain(device.ctx(), *loaded->model, dataset, users, given.integer("k"), item,
-              evaluate_options_from(loaded->options, Split::test));
+              evaluate_options_from(loaded->options, Split::test), loaded->exchange.get());
+  if (comm.rank() != 0) return 0;
   print_out(fmt::format("{}\n\n", loaded->origin));
   for (const Explanation& one : explanations) print_out(to_text(one));
   if (given.has("json")) write_file(given.text("json"), to_json(explanations, loaded->origin));
@@ -111,6 +113,7 @@ Command explain_command() {
   command.examples = {"seqrank explain --run=runs/a --data=ml-1m.h5 --users=17 --svg=why.svg",
                       "seqrank explain --run=runs/a --data=ml-1m.h5 --users=17 --item=1193"};
   command.options = options();
+  command.ranks = Ranks::several;
   command.dry_run = dry_run;
   command.run = run;
   return command;

@@ -19,6 +19,7 @@
 #include "launch/report.h"
 #include "launch/table.h"
 #include "launch/use_model.h"
+#include "launch/world.h"
 #include "trainer/load_model.h"
 #include "trainer/recommend.h"
 
@@ -29,11 +30,13 @@ constexpr std::size_t kShownPeople = 20;  // on the terminal; a file has all
 
 std::vector<OptionSpec> options() {
   std::vector<OptionSpec> specs = use_model_options();
+  for (OptionSpec& spec : world_options()) specs.push_back(spec);
   specs.push_back({"users", OptionKind::text, "",
                    "keys of people in the data set: 17,42; or all; or @FILE, a key a line"});
   specs.push_back({"stdin", OptionKind::flag, "no",
                    "instead of --users: histories on standard input, JSON a line; see "
-                   "launch/recommend_stream.h"});
+                   "launch/recommend_stream.h; several ranks wait for it no longer than "
+                   "--peer-timeout"});
   specs.push_back({"k", OptionKind::integer, "10", "items a person", "1..1000"});
   specs.push_back({"candidates", OptionKind::text, "",
                    "file of the items that may be recommended, a key a line; none: all items"});
@@ -131,7 +134,8 @@ RecommendOptions recommend_options(const Options& given, const Dataset& dataset,
   options.max_length = evaluate.max_length;
   if (given.has("candidates")) options.candidates = candidates_of(given, dataset);
   options.diversity = given.real("diversity");
-  if (options.diversity > 0) options.vector_VD = item_vectors(loaded);
+  if (options.diversity > 0 && state_ranker(*loaded.model) == nullptr)
+    options.vector_VD = item_vectors(loaded);
   return options;
 }
 
@@ -152,10 +156,9 @@ int run(const Options& given, Communicator& comm) {
   const Dataset dataset = open_for_use(given);
   const std::vector<std::string> users = users_of(given, dataset);
   RankDevice device(comm, given, rank_threads(comm, given));
-  if (!device.why().empty()) warn(device.why());
+  if (comm.rank() == 0 && !device.why().empty()) warn(device.why());
   Context& ctx = device.ctx();
-  const auto loaded = load_model(ctx, comm, given.text("run"), given.text("model.name"), dataset,
-                                 use_settings(given), warn);
+  const auto loaded = load_for_use(device, comm, given, dataset);
   serve_cold_items(ctx, comm, given, dataset, *loaded);
   if (given.flag("stdin")) {
     const Protocol protocol(dataset, protocol_options_from(loaded->options));
@@ -164,13 +167,15 @@ int run(const Options& given, Communicator& comm) {
       return popularity ? *popularity : popularity.emplace(protocol);
     };
     const auto done =
-        answer_stream(ctx, *loaded->model, dataset, recommend_options(given, dataset, *loaded),
+        answer_stream(ctx, comm, *loaded, dataset, recommend_options(given, dataset, *loaded),
                       on_demand, std::cin);
-    show_stream(given, done);
+    if (comm.rank() == 0) show_stream(given, done);
     return 0;
   }
   const auto recommendations =
-      recommend(ctx, *loaded->model, dataset, users, recommend_options(given, dataset, *loaded));
+      recommend(ctx, *loaded->model, dataset, users, recommend_options(given, dataset, *loaded),
+                loaded->exchange.get());
+  if (comm.rank() != 0) return 0;
   print_out(fmt::format("{}\n\n", loaded->origin));
   for (std::size_t i = 0; i < std::min(kShownPeople, recommendations.size()); ++i)
     print_out(to_text(recommendations[i]));
@@ -192,6 +197,7 @@ Command recommend_command() {
                       "--output=all.jsonl",
                       "seqrank recommend --run=runs/a --data=ml-1m.h5 --stdin < histories.jsonl"};
   command.options = options();
+  command.ranks = Ranks::several;
   command.dry_run = dry_run;
   command.run = run;
   return command;

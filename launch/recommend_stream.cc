@@ -2,6 +2,7 @@
 #include "launch/recommend_stream.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
@@ -64,7 +65,7 @@ std::int64_t scene_of(const ScenePopularity& popularity, const Json& question) {
   return found - popularity.scenes().begin();
 }
 
-std::vector<RecommendedItem> answer(Context& ctx, Model& model, const Dataset& dataset,
+std::vector<RecommendedItem> answer(Context& ctx, const LoadedModel& loaded, const Dataset& dataset,
                                     const ItemIds& ids, RecommendOptions options,
                                     const PopularityOnDemand& popularity, const Json& question) {
   SR_CHECK(question.is_object(), ErrorKind::data, "the line is no JSON object");
@@ -75,10 +76,9 @@ std::vector<RecommendedItem> answer(Context& ctx, Model& model, const Dataset& d
     options.k = std::min(k.get<std::int64_t>(), dataset.items());
   }
   const auto ask = [&](const Dataset& histories, std::int64_t sequence) {
-    const EvaluationBatch batch = to_device(
-        ctx, history_batch(histories, ctx.host_arena(), std::vector<std::int64_t>{sequence},
-                           options.max_length, model.needs()));
-    return best_items(ctx, model, dataset, batch, options).at(0);
+    return best_items(ctx, *loaded.model, dataset, histories, std::array{sequence}, options,
+                      loaded.exchange.get())
+        .at(0);
   };
   if (question.contains("user"))
     return ask(dataset, sequence_of(dataset, key_of(question["user"])));
@@ -94,14 +94,25 @@ std::string text_of(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+// On all ranks. False: there are no more.
+bool next_line(Communicator& comm, std::istream& in, std::string& line) {
+  if (comm.size() == 1) return static_cast<bool>(std::getline(in, line));
+  std::string told;
+  if (comm.rank() == 0 && std::getline(in, line)) told = "+" + line;
+  told = comm.broadcast_text(told, 0);
+  if (told.empty()) return false;
+  line = told.substr(1);
+  return true;
+}
+
 }  // namespace
 
-StreamAnswers answer_stream(Context& ctx, Model& model, const Dataset& dataset,
-                            const RecommendOptions& options, const PopularityOnDemand& popularity,
-                            std::istream& in) {
+StreamAnswers answer_stream(Context& ctx, Communicator& comm, const LoadedModel& loaded,
+                            const Dataset& dataset, const RecommendOptions& options,
+                            const PopularityOnDemand& popularity, std::istream& in) {
   const ItemIds ids = item_ids(dataset);
   StreamAnswers done;
-  for (std::string line; std::getline(in, line);) {
+  for (std::string line; next_line(comm, in, line);) {
     const Stopwatch watch;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     ++done.answers;
@@ -111,7 +122,7 @@ StreamAnswers answer_stream(Context& ctx, Model& model, const Dataset& dataset,
       if (question.is_object() && question.contains("id"))
         id = fmt::format("\"id\":{},", text_of(question["id"]));
       reply = "\"items\":" +
-              items_json(answer(ctx, model, dataset, ids, options, popularity, question));
+              items_json(answer(ctx, loaded, dataset, ids, options, popularity, question));
     } catch (const Error& error) {
       if (error.exit_code() != static_cast<int>(ErrorKind::data) &&
           error.exit_code() != static_cast<int>(ErrorKind::usage))
@@ -122,8 +133,10 @@ StreamAnswers answer_stream(Context& ctx, Model& model, const Dataset& dataset,
     }
     const bool failed = reply.starts_with("\"error\"");
     done.errors += failed;
-    print_out(fmt::format("{{{}{}}}\n", id, reply));
-    flush_out();
+    if (comm.rank() == 0) {
+      print_out(fmt::format("{{{}{}}}\n", id, reply));
+      flush_out();
+    }
     if (!failed) done.seconds.push_back(watch.seconds());
   }
   return done;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer/load_model.h"
 #include "trainer/recommend.h"
 
 namespace seqrank {
@@ -26,9 +27,12 @@ using PopularityOnDemand = std::function<const ScenePopularity&()>;
 // "domain" of the data set (without it: in all) is the answer. The answer is {"id", "items":
 // [{"item", "title", "score"},
 // ...]} or {"id", "error": TEXT}; blank lines are passed over. Ends with the input.
-StreamAnswers answer_stream(Context& ctx, Model& model, const Dataset& dataset,
-                            const RecommendOptions& options, const PopularityOnDemand& popularity,
-                            std::istream& in);
+//
+// Where the model's tables are split (exchange), all ranks answer together: rank 0 of `comm`, the
+// hosts', reads the lines for all of them, and prints.
+StreamAnswers answer_stream(Context& ctx, Communicator& comm, const LoadedModel& loaded,
+                            const Dataset& dataset, const RecommendOptions& options,
+                            const PopularityOnDemand& popularity, std::istream& in);
 
 // Milliseconds below which `share` of the answers came.
 double latency_ms(const StreamAnswers& answers, double share);

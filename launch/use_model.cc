@@ -48,6 +48,20 @@ std::string chosen_model(const Options& given) {
   return given.has("run") ? given.text("run") : given.text("model.name");
 }
 
+std::unique_ptr<LoadedModel> load_for_use(RankDevice& device, Communicator& comm,
+                                          const Options& given, const Dataset& dataset) {
+  std::map<std::string, std::string> settings = use_settings(given);
+  if (!given.has("table.group")) settings["table.group"] = "all";
+  auto loaded = load_model(device.ctx(), comm.size() > 1 ? device.ranks() : Communicators(comm),
+                           given.text("run"), given.text("model.name"), dataset, settings, warn);
+  SR_CHECK(comm.size() == 1 || loaded->exchange, ErrorKind::usage,
+           "{} is whole on each of {} ranks, of which one would do: start it without mpirun, or "
+           "give --table.split=yes",
+           loaded->origin, comm.size());
+  if (loaded->exchange) check_can_answer_split(*loaded->model);
+  return loaded;
+}
+
 OptionSpec cold_items_option() {
   return {"cold-items", OptionKind::choice, "kept",
           "vectors of items that training has no event of. kept: as they began; features: the mean "
@@ -61,7 +75,7 @@ void serve_cold_items(Context& ctx, Communicator& comm, const Options& given,
       std::ranges::any_of(loaded.parameters.parameters(), &Parameter::by_item);
   if (given.text("cold-items") == "kept" || !has_vectors) return;
   const Protocol protocol(dataset, protocol_options_from(loaded.options));
-  const ColdItems items = give_vectors_by_features(ctx, loaded.parameters, protocol);
+  const ColdItems items = give_vectors_by_features(ctx, comm, loaded.parameters, protocol);
   if (comm.rank() == 0)
     warn(fmt::format("{}: {} of {} items have no training events; {} got vectors by their features",
                      loaded.origin, items.cold, dataset.items(), items.given));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,13 @@ Dataset open_for_use(const Options& given);
 void warn(const std::string& line);  // on standard error
 
 std::string chosen_model(const Options& given);  // for people: the run folder or the model's name
+
+class RankDevice;
+// Collective: load_model() for people who are to be answered, which is one rank's work, or that of
+// all where they hold its tables together. Throws Error(usage) for several ranks of which one has
+// all there is.
+std::unique_ptr<LoadedModel> load_for_use(RankDevice& device, Communicator& comm,
+                                          const Options& given, const Dataset& dataset);
 
 // "cold-items", and what it asks for: vectors by features for the items of a loaded model that its
 // protocol's training events do not have.

@@ -122,6 +122,7 @@ class InterestTransfer final : public AttentiveRanker {
              recommend_);
     return AttentiveRanker::next_states(ctx, batch, hooks);
   }
+  bool by_state_alone() const override { return recommend_ == "items"; }
 
  private:
   struct Encoded {

@@ -160,8 +160,8 @@ class LstmSelfAttentionClick final : public ClickScorer, public AttentionModel {
     });
   }
 
-  Tensor attention_weights(Context& ctx, const Batch& batch) override {
-    Tape tape(ctx, TapeMode::inference, 0);
+  Tensor attention_weights(Context& ctx, const Batch& batch, const TapeHooks& hooks) override {
+    Tape tape(ctx, TapeMode::inference, 0, hooks);
     Tensor weight_N;
     states_(tape, input_.history(tape, batch).event_ND, batch, &weight_N);
     return weight_N;

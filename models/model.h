@@ -36,7 +36,14 @@ class StateRanker {
   // of a table that others hold; the batch then has item_rows.
   virtual Tensor next_states(Context& ctx, const Batch& batch, const TapeHooks& hooks) = 0;
   virtual const ItemTable& item_table() const = 0;
+  // False where a setting adds to the scores what no state says; next_states() then throws.
+  virtual bool by_state_alone() const { return true; }
 };
+// The model as one; null where it is none, or not as it is set.
+inline StateRanker* state_ranker(Model& model) {
+  auto* ranker = dynamic_cast<StateRanker*>(&model);
+  return ranker != nullptr && ranker->by_state_alone() ? ranker : nullptr;
+}
 
 // Says how likely a given item is to be taken, after a history: click-through.
 class ClickModel {
@@ -52,8 +59,8 @@ class AttentionModel {
  public:
   virtual ~AttentionModel() = default;
   // f32 [N] in host memory: the weight of each event where the item after the last event of its
-  // sequence is asked for; over a sequence they sum to one.
-  virtual Tensor attention_weights(Context& ctx, const Batch& batch) = 0;
+  // sequence is asked for; over a sequence they sum to one. hooks: as of StateRanker.
+  virtual Tensor attention_weights(Context& ctx, const Batch& batch, const TapeHooks& hooks) = 0;
 };
 
 // What a model carries from step to step in session-parallel training: a row for each slot of this

@@ -31,19 +31,26 @@ std::vector<std::string> names_of_scenes(const Dataset& dataset) {
   return {""};
 }
 
-// Rows of a table by item: means by value of one feature, of the items that were trained.
+// Rows of a table by item, those that are here: means by value of one feature, of the items that
+// were trained.
 class MeansByValue {
  public:
   MeansByValue(const std::vector<std::int32_t>& value_V, std::int64_t values,
-               const std::vector<std::int64_t>& events_V, std::span<const float> table_VD,
-               std::int64_t width)
+               const std::vector<std::int64_t>& events_V, std::span<const float> table_KD,
+               std::int64_t width, const RowSplit& split)
       : value_V_(value_V), width_(width), sum_(values * width, 0), items_(values, 0) {
-    for (std::size_t v = 0; v < value_V.size(); ++v) {
+    for (std::int64_t k = 0; k < split.rows_here(std::ssize(value_V)); ++k) {
+      const std::int64_t v = split.row_of_table(k);
       if (events_V[v] == 0) continue;
       ++items_[value_V[v]];
       for (std::int64_t d = 0; d < width; ++d)
-        sum_[value_V[v] * width + d] += table_VD[v * width + d];
+        sum_[value_V[v] * width + d] += table_KD[k * width + d];
     }
+  }
+  // Over the ranks, each row as often as there are groups: which is nothing to a mean.
+  void join(Context& ctx, Communicator& comm) {
+    all_reduce(ctx, comm, sum_);
+    all_reduce(ctx, comm, items_);
   }
   // Whether there is a mean for the item; adds it.
   bool add_to(std::span<double> row_D, std::int64_t item) const {
@@ -54,6 +61,14 @@ class MeansByValue {
   }
 
  private:
+  static void all_reduce(Context& ctx, Communicator& comm, std::vector<double>& x) {
+    Tensor all(ctx.host_arena(), DType::f64, {std::ssize(x)}, Tag::workspace);
+    std::ranges::copy(x, all.data<double>());
+    comm.all_reduce(all, Reduce::sum);
+    comm.stream().synchronize();
+    std::ranges::copy(all.span<double>(), x.begin());
+  }
+
   const std::vector<std::int32_t>& value_V_;
   std::int64_t width_;
   std::vector<double> sum_, items_;
@@ -74,16 +89,14 @@ std::vector<ItemFeature> categories_of_items(const Dataset& dataset) {
   return categories;
 }
 
-// How many rows were given.
-std::int64_t fill_table(std::span<float> table_VD, std::int64_t width,
-                        const std::vector<ItemFeature>& features,
+// How many rows of those here were given.
+std::int64_t fill_table(std::span<float> table_KD, std::int64_t width, const RowSplit& split,
+                        const std::vector<MeansByValue>& means,
                         const std::vector<std::int64_t>& events_V) {
-  std::vector<MeansByValue> means;
-  for (const ItemFeature& feature : features)
-    means.emplace_back(feature.value_V, feature.values, events_V, table_VD, width);
   std::int64_t given = 0;
   std::vector<double> row_D(width);
-  for (std::size_t v = 0; v < events_V.size(); ++v) {
+  for (std::int64_t k = 0; k < split.rows_here(std::ssize(events_V)); ++k) {
+    const std::int64_t v = split.row_of_table(k);
     if (events_V[v] > 0) continue;
     std::ranges::fill(row_D, 0);
     const auto found = std::ranges::count_if(
@@ -91,7 +104,7 @@ std::int64_t fill_table(std::span<float> table_VD, std::int64_t width,
     if (found == 0) continue;
     ++given;
     for (std::int64_t d = 0; d < width; ++d)
-      table_VD[v * width + d] = static_cast<float>(row_D[d] / static_cast<double>(found));
+      table_KD[k * width + d] = static_cast<float>(row_D[d] / static_cast<double>(found));
   }
   return given;
 }
@@ -160,7 +173,7 @@ std::vector<std::int32_t> ranks_of_new_people(const Protocol& protocol, Split sp
   return ranks;
 }
 
-ColdItems give_vectors_by_features(Context& ctx, ParameterStore& parameters,
+ColdItems give_vectors_by_features(Context& ctx, Communicator& comm, ParameterStore& parameters,
                                    const Protocol& protocol) {
   const auto features = categories_of_items(protocol.dataset());
   SR_CHECK(!features.empty(), ErrorKind::usage,
@@ -172,10 +185,19 @@ ColdItems give_vectors_by_features(Context& ctx, ParameterStore& parameters,
   result.cold = std::ranges::count(events_V, 0);
   for (Parameter& p : parameters.parameters()) {
     if (!p.by_item) continue;
-    SR_ASSERT(p.split.ranks == 1, "{} is in use, and dealt to {} ranks", p.name, p.split.ranks);
     const std::int64_t width = p.shape.rank() == 1 ? 1 : p.shape[1];
     Tensor host = to_host(ctx, p.value());
-    result.given = fill_table(host.span<float>(), width, features, events_V);
+    std::vector<MeansByValue> means;
+    for (const ItemFeature& feature : features)
+      means.emplace_back(feature.value_V, feature.values, events_V, host.span<float>(), width,
+                         p.split);
+    const bool split = p.split.ranks > 1;
+    if (split)
+      for (MeansByValue& mean : means) mean.join(ctx, comm);
+    result.given = fill_table(host.span<float>(), width, p.split, means, events_V);
+    if (split)
+      result.given =
+          comm.all_reduce_value(result.given, Reduce::sum) / (comm.size() / p.split.ranks);
     Tensor there = p.local_value();
     copy_to_device(ctx, there, host);
   }

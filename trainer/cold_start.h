@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "collective/communicator.h"
 #include "data/protocol.h"
 #include "models/nn/parameter.h"
 
@@ -41,7 +42,8 @@ struct ColdItems {
 // categorical features of the mean row of the items with training events and the same value. Values
 // that are unknown (id 0), or that no trained item has, say nothing. Throws Error(usage) where the
 // items have no categorical features.
-ColdItems give_vectors_by_features(Context& ctx, ParameterStore& parameters,
+// Collective among the hosts of all ranks where tables are split.
+ColdItems give_vectors_by_features(Context& ctx, Communicator& comm, ParameterStore& parameters,
                                    const Protocol& protocol);
 
 }  // namespace seqrank

@@ -36,9 +36,9 @@ void check_can_answer(const Model& model, ProtocolKind protocol) {
            "that does, or another protocol");
 }
 
-void check_can_answer_split(const Model& model) {
+void check_can_answer_split(Model& model) {
   SR_CHECK(
-      dynamic_cast<const StateRanker*>(&model) != nullptr, ErrorKind::usage,
+      state_ranker(model) != nullptr, ErrorKind::usage,
       "--table.split: this model scores items by more than a state and their vectors, which a "
       "split table does not do; give --table.split=no, or train without --train.evaluate_every");
 }

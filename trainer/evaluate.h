@@ -47,7 +47,7 @@ struct Evaluation {
 // Throws Error(usage) for a model that does not score clicks where the protocol asks for them.
 void check_can_answer(const Model& model, ProtocolKind protocol);
 // Likewise for one that scores items by more than a state, where its tables are split.
-void check_can_answer_split(const Model& model);
+void check_can_answer_split(Model& model);
 
 // Collective. Throws as check_can_answer(), and Error(data) where no sequence has a target.
 // exchange: by which a model has its parameters, settled, where tables may be split over ranks.

@@ -16,8 +16,7 @@ struct Answer {
   std::span<const std::int32_t> best_K;
 };
 
-// A row of whole numbers for each question, zero but where this rank fills it in, until summed:
-// where several ranks answer one together, each fills in its part of the counts.
+// A row of whole numbers for each question, zero but where this rank fills it in, until summed.
 class Answers {
  public:
   Answers(Context& ctx, std::int64_t questions, std::int64_t best)
@@ -70,10 +69,12 @@ std::optional<Evaluation> evaluate_ranking(Context& ctx, Communicator& comm, Mod
                                            const EvaluateOptions& options,
                                            const std::function<bool()>& stop,
                                            GradientExchange* exchange);
-// All questions, by the ranks that hold a split table together. The model is a StateRanker.
-void answer_together(Context& ctx, Communicator& comm, Model& model, const Questions& questions,
-                     const EvaluateOptions& options, const std::function<bool()>& stop,
-                     GradientExchange& exchange, Answers& answers);
+// All questions, by the ranks that hold a split table together; each its own where tables are
+// whole. Of Targets::as_seen the best items alone. For a model that is a state_ranker().
+void answer_by_states(Context& ctx, Communicator& comm, Model& model, const Questions& questions,
+                      const EvaluateOptions& options, Targets targets,
+                      const std::function<bool()>& stop, GradientExchange* exchange,
+                      Answers& answers);
 // The model is a ClickModel. Throws Error(data) where all labels are alike.
 std::optional<Evaluation> evaluate_clicks(Context& ctx, Communicator& comm, Model& model,
                                           const Questions& questions,

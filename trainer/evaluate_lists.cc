@@ -2,6 +2,7 @@
 #include "trainer/evaluate_lists.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "backend/ops/top_k.h"
 #include "backend/transfer.h"
@@ -47,10 +48,10 @@ std::vector<std::int32_t> categories(const Dataset& dataset, const std::string& 
                                             dataset.path(), name, names));
 }
 
-// The best items for questions [begin, end), to their places.
+// The best items for questions [begin, end).
 void list_block(Context& ctx, Model& model, const Questions& questions,
                 const EvaluateOptions& options, std::int64_t begin, std::int64_t end,
-                std::span<std::int32_t> best_QK) {
+                Answers& answers) {
   const std::int64_t rows = end - begin;
   const Tensor score_BV =
       score_block(ctx, model, questions, options, begin, end, Targets::as_seen).score_BV;
@@ -58,7 +59,8 @@ void list_block(Context& ctx, Model& model, const Questions& questions,
   Tensor best_BK = ctx.empty(DType::i32, {rows, kListed});
   top_k(ctx, value_BK, best_BK, score_BV);
   const Tensor host_best_BK = to_host(ctx, best_BK);
-  std::ranges::copy(host_best_BK.span<std::int32_t>(), best_QK.begin() + begin * kListed);
+  for (std::int64_t b = 0; b < rows; ++b)
+    answers.set(begin + b, {0, 0, host_best_BK.span<std::int32_t>().subspan(b * kListed, kListed)});
 }
 
 }  // namespace
@@ -78,18 +80,25 @@ Known known_of(const Questions& questions) {
 }
 
 Metrics evaluate_lists(Context& ctx, Communicator& comm, Model& model, const Protocol& protocol,
-                       const EvaluateOptions& options, const std::string& category) {
+                       const EvaluateOptions& options, const std::string& category,
+                       GradientExchange* exchange) {
   const Questions questions(protocol, options.split);
   const auto category_V = categories(protocol.dataset(), category);
-  Tensor lists(ctx.host_arena(), DType::i32, {questions.count() * kListed}, Tag::workspace);
-  const auto best_QK = lists.span<std::int32_t>();
-  std::ranges::fill(best_QK, 0);
-  const std::int64_t block = questions_a_block(questions);
-  const auto own = Communicator::piece_range(questions.count(), comm.rank(), comm.size());
-  for (std::int64_t begin = own.begin; begin < own.end; begin += block)
-    list_block(ctx, model, questions, options, begin, std::min(own.end, begin + block), best_QK);
-  comm.all_reduce(lists, Reduce::sum);  // each place was written by one rank
-  comm.stream().synchronize();
+  Answers answers(ctx, questions.count(), kListed);
+  if (state_ranker(model) != nullptr) {
+    answer_by_states(
+        ctx, comm, model, questions, options, Targets::as_seen, [] { return false; }, exchange,
+        answers);
+  } else {
+    const std::int64_t block = questions_a_block(questions);
+    const auto own = Communicator::piece_range(questions.count(), comm.rank(), comm.size());
+    for (std::int64_t begin = own.begin; begin < own.end; begin += block)
+      list_block(ctx, model, questions, options, begin, std::min(own.end, begin + block), answers);
+  }
+  answers.sum(comm);  // each question was answered by one rank
+  std::vector<std::int32_t> best_QK;
+  for (std::int64_t q = 0; q < questions.count(); ++q)
+    std::ranges::copy(answers.at(q).best_K, std::back_inserter(best_QK));
   const auto events_V = training_events_by_item(protocol);
   return list_metrics({best_QK, kListed}, events_V, means_over_histories(questions, events_V),
                       category_V);

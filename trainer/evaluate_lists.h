@@ -17,7 +17,9 @@ Known known_of(const Questions& questions);
 
 // Collective. Ranks once more, for the ten best items of every question; `category`: the feature of
 // items that diversity is of, "" for none. Throws Error(usage) for one that is not there.
+// exchange: as of evaluate().
 Metrics evaluate_lists(Context& ctx, Communicator& comm, Model& model, const Protocol& protocol,
-                       const EvaluateOptions& options, const std::string& category);
+                       const EvaluateOptions& options, const std::string& category,
+                       GradientExchange* exchange = nullptr);
 
 }  // namespace seqrank

@@ -117,7 +117,8 @@ std::optional<Evaluation> evaluate_ranking(Context& ctx, Communicator& comm, Mod
   const bool sets = questions.protocol().kind() == ProtocolKind::temporal;
   Answers answers(ctx, questions.count(), sets ? kCutoffs.back() : 0);
   if (exchange != nullptr && exchange->splits_tables())
-    answer_together(ctx, comm, model, questions, options, stop, *exchange, answers);
+    answer_by_states(ctx, comm, model, questions, options, Targets::spared, stop, exchange,
+                     answers);
   else
     answer_alone(ctx, comm, model, questions, options, stop, answers);
   answers.sum(comm);

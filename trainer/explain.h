@@ -24,11 +24,13 @@ struct Explanation {
   std::vector<EventEffect> events;  // those that the model read, the newest last
 };
 
-// Of each user's best k items, or of `item` alone (a key) where it is given. One rank. Throws
-// Error(usage) for an unknown user or item, Error(data) for a history of fewer than two events.
+// Of each user's best k items, or of `item` alone (a key) where it is given. exchange: as of
+// recommend(). Throws Error(usage) for an unknown user or item, Error(data) for a history of fewer
+// than two events.
 std::vector<Explanation> explain(Context& ctx, Model& model, const Dataset& dataset,
                                  const std::vector<std::string>& users, std::int64_t k,
                                  const std::optional<std::string>& item,
-                                 const EvaluateOptions& options);
+                                 const EvaluateOptions& options,
+                                 GradientExchange* exchange = nullptr);
 
 }  // namespace seqrank

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "backend/ops/embedding.h"
 #include "backend/ops/top_k.h"
 #include "backend/transfer.h"
+#include "trainer/table_scan.h"
 
 namespace seqrank {
 namespace {
@@ -44,11 +46,6 @@ void mask_others(Context& ctx, Tensor& score_BV, std::span<const std::int32_t> c
   mask_items(ctx, score_BV, to_device(ctx, item_M), to_device(ctx, offset_B1), Tensor());
 }
 
-struct Scored {
-  std::int32_t item;
-  float score;
-};
-
 double cosine(std::span<const float> a, std::span<const float> b) {
   double product = 0, squares_a = 0, squares_b = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -59,24 +56,27 @@ double cosine(std::span<const float> a, std::span<const float> b) {
   return squares_a > 0 && squares_b > 0 ? product / std::sqrt(squares_a * squares_b) : 0;
 }
 
+using List = std::vector<ScoredItem>;
+
+// Vectors [M, D] of some items, in host memory.
+using VectorsOf = std::function<Tensor(std::span<const std::int32_t> items)>;
+
 // Of a shortlist in falling order of scores the k items that diversity chooses, in that order.
-std::vector<Scored> diversified(Context& ctx, const std::vector<Scored>& shortlist,
-                                const RecommendOptions& options) {
+List diversified(const VectorsOf& vectors_of, const List& shortlist,
+                 const RecommendOptions& options) {
   if (shortlist.empty()) return {};
-  const auto count = static_cast<std::int64_t>(shortlist.size());
-  const std::int64_t width = options.vector_VD.dim(1);
-  Tensor id_M(ctx.host_arena(), DType::i32, {count}, Tag::workspace);
-  for (std::int64_t i = 0; i < count; ++i) id_M.data<std::int32_t>()[i] = shortlist[i].item;
-  Tensor vector_MD = ctx.empty(DType::f32, {count, width});
-  gather_rows(ctx, vector_MD, options.vector_VD, to_device(ctx, id_M));
-  const Tensor host_MD = to_host(ctx, vector_MD);
+  const auto count = std::ssize(shortlist);
+  std::vector<std::int32_t> items;
+  for (const ScoredItem& one : shortlist) items.push_back(one.item);
+  const Tensor host_MD = vectors_of(items);
+  const std::int64_t width = host_MD.dim(1);
   const auto vector = [&](std::int64_t i) {
     return std::span(host_MD.data<float>() + i * width, static_cast<std::size_t>(width));
   };
   const float best = shortlist.front().score, range = best - shortlist.back().score;
   std::vector<double> likeness(count, -1);  // largest cosine with an item that was taken
   std::vector<bool> taken(count, false);
-  std::vector<Scored> chosen;
+  List chosen;
   while (static_cast<std::int64_t>(chosen.size()) < std::min(options.k, count)) {
     std::int64_t next = -1;
     double most = 0;
@@ -95,6 +95,78 @@ std::vector<Scored> diversified(Context& ctx, const std::vector<Scored>& shortli
   return chosen;
 }
 
+VectorsOf rows_of(Context& ctx, const Tensor& vector_VD) {
+  return [&ctx, vector_VD](std::span<const std::int32_t> items) {
+    Tensor id_M(ctx.host_arena(), DType::i32, {std::ssize(items)}, Tag::workspace);
+    std::ranges::copy(items, id_M.data<std::int32_t>());
+    Tensor vector_MD = ctx.empty(DType::f32, {std::ssize(items), vector_VD.dim(1)});
+    gather_rows(ctx, vector_MD, vector_VD, to_device(ctx, id_M));
+    return to_host(ctx, vector_MD);
+  };
+}
+
+struct Asking {
+  Context& ctx;
+  Model& model;
+  const Dataset& histories;
+  std::span<const std::int64_t> sequences;
+  const RecommendOptions& options;
+  std::int64_t listed;  // items of each list, at most
+
+  EvaluationBatch batch(std::span<const std::int64_t> of) const {
+    return history_batch(histories, ctx.host_arena(), of, options.max_length, model.needs());
+  }
+};
+
+// Of a model that gives the scores of all items.
+std::vector<List> lists_by_scores(const Asking& asking, std::int64_t items) {
+  Context& ctx = asking.ctx;
+  const EvaluationBatch batch = to_device(ctx, asking.batch(asking.sequences));
+  const std::int64_t rows = batch.batch.sequences, listed = asking.listed;
+  Tensor score_BV = ctx.empty(DType::f32, {rows, items});
+  asking.model.score_next(ctx, batch.batch, score_BV);
+  if (asking.options.seen == Seen::masked)
+    mask_items(ctx, score_BV, batch.seen_M, batch.seen_offset_B1, Tensor());
+  if (asking.options.candidates) mask_others(ctx, score_BV, *asking.options.candidates);
+  Tensor value_BK = ctx.empty(DType::f32, {rows, listed});
+  Tensor id_BK = ctx.empty(DType::i32, {rows, listed});
+  top_k(ctx, value_BK, id_BK, score_BV);
+  const Tensor host_value_BK = to_host(ctx, value_BK), host_id_BK = to_host(ctx, id_BK);
+  std::vector<List> lists(rows);
+  for (std::int64_t i = 0; i < rows * listed; ++i)  // -1: fewer items than asked for
+    if (const std::int32_t item = host_id_BK.data<std::int32_t>()[i]; item >= 0)
+      lists[i / listed].push_back({host_value_BK.data<float>()[i], item});
+  return lists;
+}
+
+// Each rank of a group makes the states of its part.
+std::vector<List> lists_by_states(const Asking& asking, TableScan& scan) {
+  const std::int64_t rows = std::ssize(asking.sequences), ranks = scan.ranks().count();
+  const std::int64_t a_rank = (rows + ranks - 1) / ranks;
+  const std::int64_t begin = std::min(scan.ranks().place * a_rank, rows);
+  const std::int64_t end = std::min(begin + a_rank, rows);
+  const EvaluationBatch all = asking.batch(asking.sequences);
+  const EvaluationBatch own =
+      ranks == 1 ? all : asking.batch(asking.sequences.subspan(begin, end - begin));
+  const Tensor state_ND = scan.gathered(scan.own_states(own.batch), a_rank);
+  std::vector<Asked> asked(state_ND.dim(0));
+  const auto offset_B1 = all.seen_offset_B1.span<std::int32_t>();
+  if (asking.options.seen == Seen::masked)
+    for (std::int64_t b = 0; b < rows; ++b)
+      for (std::int32_t m = offset_B1[b]; m < offset_B1[b + 1]; ++m)
+        asked[b].hidden.push_back(all.seen_M.span<std::int32_t>()[m]);
+  std::vector<std::int32_t> among;
+  if (asking.options.candidates) {
+    among = *asking.options.candidates;
+    std::ranges::sort(among);
+    among.erase(std::ranges::unique(among).begin(), among.end());
+  }
+  scan.answer(state_ND, asked, asking.listed, asking.options.candidates ? &among : nullptr);
+  std::vector<List> lists;
+  for (std::int64_t b = 0; b < rows; ++b) lists.push_back(std::move(asked[b].best));
+  return lists;
+}
+
 }  // namespace
 
 std::int64_t sequence_of(const Dataset& dataset, const std::string& user) {
@@ -105,40 +177,39 @@ std::int64_t sequence_of(const Dataset& dataset, const std::string& user) {
   return *sequence;
 }
 
-std::int64_t recommend_block(std::int64_t items) {
+std::int64_t recommend_block(Model& model, std::int64_t items) {
+  if (state_ranker(model) != nullptr) return TableScan::kStates;
   return std::clamp<std::int64_t>(kScoreElements / std::max<std::int64_t>(1, items), 1, 256);
 }
 
 std::vector<std::vector<RecommendedItem>> best_items(Context& ctx, Model& model,
                                                      const Dataset& dataset,
-                                                     const EvaluationBatch& histories,
-                                                     const RecommendOptions& options) {
+                                                     const Dataset& histories,
+                                                     std::span<const std::int64_t> sequences,
+                                                     const RecommendOptions& options,
+                                                     GradientExchange* exchange) {
   const bool diverse = options.diversity > 0;
-  SR_CHECK(!diverse || options.vector_VD, ErrorKind::usage,
+  const std::int64_t items = dataset.items();
+  const std::int64_t listed = std::min(items, diverse ? kShortlist * options.k : options.k);
+  const Asking asking{ctx, model, histories, sequences, options, listed};
+  StateRanker* ranker = state_ranker(model);
+  std::optional<TableScan> scan;
+  if (ranker != nullptr) scan.emplace(ctx, *ranker, exchange);
+  std::vector<List> lists = scan ? lists_by_states(asking, *scan) : lists_by_scores(asking, items);
+  VectorsOf vectors_of;
+  if (scan)
+    vectors_of = [&](std::span<const std::int32_t> of) { return scan->vectors(of); };
+  else if (options.vector_VD)
+    vectors_of = rows_of(ctx, options.vector_VD);
+  SR_CHECK(!diverse || vectors_of, ErrorKind::usage,
            "--diversity={}: the model has no item vectors to tell items apart by",
            options.diversity);
-  const std::int64_t rows = histories.batch.sequences, items = dataset.items();
-  const std::int64_t listed = std::min(items, diverse ? kShortlist * options.k : options.k);
-  Tensor score_BV = ctx.empty(DType::f32, {rows, items});
-  model.score_next(ctx, histories.batch, score_BV);
-  if (options.seen == Seen::masked)
-    mask_items(ctx, score_BV, histories.seen_M, histories.seen_offset_B1, Tensor());
-  if (options.candidates) mask_others(ctx, score_BV, *options.candidates);
-  Tensor value_BK = ctx.empty(DType::f32, {rows, listed});
-  Tensor id_BK = ctx.empty(DType::i32, {rows, listed});
-  top_k(ctx, value_BK, id_BK, score_BV);
-  const Tensor host_value_BK = to_host(ctx, value_BK), host_id_BK = to_host(ctx, id_BK);
-  std::vector<std::vector<RecommendedItem>> result(rows);
-  for (std::int64_t b = 0; b < rows; ++b) {
-    std::vector<Scored> list;
-    for (std::int64_t i = b * listed; i < (b + 1) * listed; ++i) {
-      const std::int32_t item = host_id_BK.data<std::int32_t>()[i];
-      if (item < 0) break;  // fewer items than asked for
-      list.push_back({item, host_value_BK.data<float>()[i]});
-    }
-    if (diverse) list = diversified(ctx, list, options);
-    for (const auto& [item, score] : list)
-      result[b].push_back({item, dataset.item_key(item), dataset.item_title(item), score});
+  std::vector<std::vector<RecommendedItem>> result;
+  for (List& list : lists) {
+    if (diverse) list = diversified(vectors_of, list, options);
+    result.emplace_back();
+    for (const auto& [score, item] : list)
+      result.back().push_back({item, dataset.item_key(item), dataset.item_title(item), score});
   }
   return result;
 }
@@ -170,17 +241,15 @@ std::vector<RecommendedItem> popular_items(const Dataset& dataset,
 
 std::vector<Recommendation> recommend(Context& ctx, Model& model, const Dataset& dataset,
                                       std::span<const std::string> users,
-                                      const RecommendOptions& options) {
+                                      const RecommendOptions& options, GradientExchange* exchange) {
   std::vector<std::int64_t> sequences;
   for (const std::string& user : users) sequences.push_back(sequence_of(dataset, user));
-  const auto block = static_cast<std::size_t>(recommend_block(dataset.items()));
+  const auto block = static_cast<std::size_t>(recommend_block(model, dataset.items()));
   std::vector<Recommendation> result;
   for (std::size_t begin = 0; begin < users.size(); begin += block) {
     const std::size_t count = std::min(block, users.size() - begin);
     const std::span<const std::int64_t> part(sequences.data() + begin, count);
-    const EvaluationBatch histories = to_device(
-        ctx, history_batch(dataset, ctx.host_arena(), part, options.max_length, model.needs()));
-    auto best = best_items(ctx, model, dataset, histories, options);
+    auto best = best_items(ctx, model, dataset, dataset, part, options, exchange);
     for (std::size_t b = 0; b < count; ++b)
       result.push_back({users[begin + b], recent_titles(dataset, part[b]), std::move(best[b])});
   }

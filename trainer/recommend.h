@@ -33,7 +33,8 @@ struct RecommendOptions {
   // relevance is the score, scaled to [0, 1] over the best 10 k (maximal marginal relevance:
   // Carbonell and Goldstein, SIGIR 1998). 0: by score alone.
   double diversity = 0;
-  Tensor vector_VD;  // of the items; needed for diversity
+  // Of the items; needed for diversity by models that are no state_ranker(): those have their own.
+  Tensor vector_VD;
 };
 
 // For somebody without history: the items with the most training events in a scene (< 0: in all),
@@ -45,19 +46,24 @@ std::vector<RecommendedItem> popular_items(const Dataset& dataset,
 // Of the user of this key. Throws Error(usage) for an unknown one.
 std::int64_t sequence_of(const Dataset& dataset, const std::string& user);
 
-// The best items after each history of a batch on the device, at most k; score_BV of the model is
-// computed here, for so many histories at once: see recommend_block().
+// The best items after the histories of some sequences of `histories`, at most k for each; as many
+// sequences as recommend_block() says. exchange: null, or by which the model has its parameters;
+// where it splits tables, all ranks are asked the same and answer together. Catalogue and titles
+// are those of `dataset`.
 std::vector<std::vector<RecommendedItem>> best_items(Context& ctx, Model& model,
                                                      const Dataset& dataset,
-                                                     const EvaluationBatch& histories,
-                                                     const RecommendOptions& options);
+                                                     const Dataset& histories,
+                                                     std::span<const std::int64_t> sequences,
+                                                     const RecommendOptions& options,
+                                                     GradientExchange* exchange = nullptr);
 
 // How many histories best_items() should be given at once, so that scores take 16 MiB or so.
-std::int64_t recommend_block(std::int64_t items);
+std::int64_t recommend_block(Model& model, std::int64_t items);
 
-// users: keys as in the data set. Throws Error(usage) for an unknown one. One rank.
+// users: keys as in the data set. Throws Error(usage) for an unknown one. exchange: as above.
 std::vector<Recommendation> recommend(Context& ctx, Model& model, const Dataset& dataset,
                                       std::span<const std::string> users,
-                                      const RecommendOptions& options);
+                                      const RecommendOptions& options,
+                                      GradientExchange* exchange = nullptr);
 
 }  // namespace seqrank

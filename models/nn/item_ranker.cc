@@ -19,8 +19,9 @@ Tensor ItemRanker::next_states(Context& ctx, const Batch& batch, const TapeHooks
   return items_.scored_states(ctx, head(tape, last_BD).value());
 }
 
-Tensor AttentiveRanker::attention_weights(Context& ctx, const Batch& batch) {
-  Tape tape(ctx, TapeMode::inference, 0);
+Tensor AttentiveRanker::attention_weights(Context& ctx, const Batch& batch,
+                                          const TapeHooks& hooks) {
+  Tape tape(ctx, TapeMode::inference, 0, hooks);
   Tensor weight_N;
   encode(tape, batch, &weight_N);
   return weight_N;

@@ -33,7 +33,7 @@ class ItemRanker : public TrainedModel, public StateRanker {
 // One that tells what its encoder looks at.
 class AttentiveRanker : public ItemRanker, public AttentionModel {
  public:
-  Tensor attention_weights(Context& ctx, const Batch& batch) override;
+  Tensor attention_weights(Context& ctx, const Batch& batch, const TapeHooks& hooks) override;
 
  protected:
   using ItemRanker::ItemRanker;

@@ -1,6 +1,7 @@
 // What is looked up and scored is left to layers and losses, which know what is where.
 #include "models/nn/item_table.h"
 
+#include "backend/ops/embedding.h"
 #include "backend/ops/l2_normalise.h"
 #include "backend/ops/matmul.h"
 #include "models/nn/layers.h"
@@ -126,7 +127,22 @@ void ItemTable::scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD) const
 
 void ItemTable::score_rows(Context& ctx, Tensor& score_BT, const Tensor& h_BD, std::int64_t begin,
                            std::int64_t end) const {
-  Tensor row_TD = output_->value().rows(begin, end);
+  score_vectors(ctx, score_BT, h_BD, output_->value().rows(begin, end));
+}
+
+void ItemTable::score_items(Context& ctx, Tensor& score_BK, const Tensor& h_BD,
+                            const Tensor& row_K) const {
+  score_vectors(ctx, score_BK, h_BD, vectors(ctx, row_K));
+}
+
+Tensor ItemTable::vectors(Context& ctx, const Tensor& row_K) const {
+  Tensor row_KD = ctx.empty(DType::f32, {row_K.dim(0), output_->shape[1]});
+  gather_rows(ctx, row_KD, output_->value(), row_K);
+  return row_KD;
+}
+
+void ItemTable::score_vectors(Context& ctx, Tensor& score_BT, const Tensor& h_BD,
+                              Tensor row_TD) const {
   if (score_ == Score::cosine) {
     const Tensor as_is_TD = row_TD;
     row_TD = ctx.empty(DType::f32, as_is_TD.shape());

@@ -42,12 +42,17 @@ class ItemTable {
   // Likewise against rows [begin, end) of those that are here; see split().
   void score_rows(Context& ctx, Tensor& score_BT, const Tensor& h_BD, std::int64_t begin,
                   std::int64_t end) const;
+  // Likewise against the rows row_K (i32) of those here, which are given.
+  void score_items(Context& ctx, Tensor& score_BK, const Tensor& h_BD, const Tensor& row_K) const;
+  Tensor vectors(Context& ctx, const Tensor& row_K) const;
   std::int64_t rows_here() const { return split().rows_here(items_); }  // that are scored
   RowSplit split() const { return output_->split; }
+  std::int64_t width() const { return output_->shape[1]; }
 
  private:
   enum class Score { dot, cosine };
   Var sampled_loss(Tape& tape, Var h_ND, const Batch& batch);
+  void score_vectors(Context& ctx, Tensor& score_BT, const Tensor& h_BD, Tensor row_TD) const;
 
   Score score_;
   SoftmaxOptions softmax_;

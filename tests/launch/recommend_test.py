@@ -14,6 +14,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import cases
+from training import SMALL, make_data
 
 
 def run(program, *words, stdin="", code=0):
@@ -141,7 +142,58 @@ def explains(program):
         assert "score lost without it" in picture and "d for user u1" in picture, picture[:2000]
 
 
+def tables_over_two_ranks(program):
+    """The same answers as from one rank that has the whole table, and who is answered by whom."""
+    make_data(program)
+    run(program, "train", "--data=data.h5", "--run=run", "--threads=1", *SMALL, "--train.steps=10")
+    call = ["--run=run", "--data=data.h5", "--threads=1"]
+    two = ["--table.split=yes"]
+    histories = "\n".join(['{"user": "3"}', '{"items": ["c3-1", "c2-0"]}', '{"items": ["?"]}', "no JSON"])
+    with open("c.txt", "w", encoding="utf-8") as file:
+        file.write("c6-0\nc3-0\nc5-1\nc4-0\n")
+    for words, kind in ((["recommend", "--users=0,1,2,7,8"], "recommendations"),
+                        (["recommend", "--users=all", "--k=3", "--diversity=0.5"], "recommendations"),
+                        (["recommend", "--users=5", "--candidates=c.txt"], "recommendations"),
+                        (["explain", "--users=5,1", "--k=2"], "explanations"),
+                        (["explain", "--users=5", "--item=c3-1"], "explanations"),
+                        (["evaluate", "--lists"], None)):
+        for ranks, options in ((1, []), (2, two)):
+            done = run_ranks(ranks, program, *words, *call, *options, f"--json={ranks}.json")
+            assert ranks == 1 or kind is None or len(done.stdout) > 100, done.stdout
+        one, there = (read(f"{ranks}.json") for ranks in (1, 2))
+        if kind is None:
+            one, there = one["metrics"], there["metrics"]
+            assert "coverage@10" in one, one
+        else:
+            one, there = one[kind], there[kind]
+        assert one and alike(one, there), (words, one, there)
+    told = [run_ranks(ranks, program, "recommend", "--stdin", "--k=4", *call, *options,
+                      stdin=histories).stdout for ranks, options in ((1, []), (2, two))]
+    one, there = ([json.loads(line) for line in text.splitlines()] for text in told)
+    assert len(one) == 4 and "error" in one[2] and alike(one, there), told
+    refused = run_ranks(2, program, "recommend", *call, "--users=1", code=2).stderr
+    assert "--table.split=yes" in refused and "without mpirun" in refused, refused
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def alike(a, b):
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
+    if isinstance(a, list):
+        return isinstance(b, list) and len(a) == len(b) and all(map(alike, a, b))
+    return abs(a - b) < 1e-4 if isinstance(a, float) else a == b
+
+
+def run_ranks(ranks, *words, **more):
+    launcher = ["mpirun", "-q", "--bind-to", "none", "--oversubscribe", "-np", "2"]
+    return run(*(launcher if ranks > 1 else []), *words, **more)
+
+
 if __name__ == "__main__":
     cases.main({f.__name__: f for f in (
         files, candidates, stream, people_without_history_get_what_is_popular_in_their_scene,
-        stream_answers_at_once, explains)})
+        stream_answers_at_once, explains, tables_over_two_ranks)})

@@ -141,11 +141,11 @@ TEST_P(ModelForms, AttentionWeightsSumToOneOverEachSequence) {
   auto* attention = dynamic_cast<AttentionModel*>(built->model.get());
   if (!attention) GTEST_SKIP() << GetParam().model << " has no attention";
   const Batch all = batch_for(ctx, *built, kSequences);
-  const Tensor weight_N = attention->attention_weights(ctx, all);
+  const Tensor weight_N = attention->attention_weights(ctx, all, {});
   const auto offset_B1 = all.offset_B1.span<std::int32_t>();
   for (std::size_t b = 0; b < kSequences.size(); ++b) {
     const Batch one = batch_for(ctx, *built, {kSequences[b]});
-    const Tensor alone_N = attention->attention_weights(ctx, one);
+    const Tensor alone_N = attention->attention_weights(ctx, one, {});
     double sum = 0;
     for (std::int64_t n = 0; n < one.events; ++n) {
       sum += alone_N.data<float>()[n];

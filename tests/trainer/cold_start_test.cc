@@ -51,7 +51,8 @@ TEST_F(ColdStart, ItemsGetTheMeanOfTheirFeatures) {
     for (std::size_t i = 0; i < value.span<float>().size(); ++i)
       value.span<float>()[i] = static_cast<float>(i + 1);
   }
-  const ColdItems items = give_vectors_by_features(ctx, store, Protocol(dataset));
+  const ColdItems items =
+      give_vectors_by_features(ctx, *make_null_communicator(), store, Protocol(dataset));
   EXPECT_EQ(items.cold, 3);
   EXPECT_EQ(items.given, 2);
   // Rows 0 to 2 are (1, 2), (3, 4), (5, 6). Item 3: blue as 1 and 2, (4, 5); kind a as 0 and 1,
@@ -67,8 +68,9 @@ TEST_F(ColdStart, WithoutFeaturesNothingCanBeGiven) {
   Context ctx(Device::cpu, 1);
   ParameterStore store;
   store.allocate(ctx, 1);
-  SR_EXPECT_ERROR(give_vectors_by_features(ctx, store, Protocol(dataset)), ErrorKind::usage,
-                  "--item-features");
+  SR_EXPECT_ERROR(
+      give_vectors_by_features(ctx, *make_null_communicator(), store, Protocol(dataset)),
+      ErrorKind::usage, "--item-features");
 }
 
 TEST_F(ColdStart, PopularityIsOfTheScene) {

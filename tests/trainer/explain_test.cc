@@ -24,7 +24,7 @@ class CountingHistory final : public Model, public AttentionModel {
       for (std::int64_t n = offset_B1[b]; n < offset_B1[b + 1]; ++n)
         ++score_BV.data<float>()[b * items + batch.item_N.span<std::int32_t>()[n]];
   }
-  Tensor attention_weights(Context& ctx, const Batch& batch) override {
+  Tensor attention_weights(Context& ctx, const Batch& batch, const TapeHooks&) override {
     Tensor weight_N = ctx.empty(DType::f32, {batch.events});
     for (std::int64_t n = 0; n < batch.events; ++n)
       weight_N.data<float>()[n] = static_cast<float>(n);
