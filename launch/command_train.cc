@@ -108,6 +108,7 @@ int run(const Options& given, Communicator& comm) {
   const Checkup checkup = check_up(comm, "train", run_options, given, Depth::brief);
   const int code = tell_findings(checkup, comm);
   if (code != 0) return code;
+  check_memory(given, *checkup.dataset, comm, checkup.threads);
   RankDevice device(comm, given, checkup.threads);
   const StopSource stop = stop_source(given);
   TrainResult result;

@@ -1,13 +1,19 @@
-// `train --dry-run`: what a rank's memory will hold, and whether it fits.
+// What a rank's memory will hold, and whether it fits: `train --dry-run`, `train --memory`.
 #pragma once
 
+#include "collective/communicator.h"
 #include "data/dataset.h"
 #include "models/options.h"
 
 namespace seqrank {
 
 // Prints the bytes of a rank by tag, and writes them to --json. Throws Error(device) where they are
-// more than --memory, naming the largest batch and the smallest number of ranks that would fit.
+// more than --memory, or what is free here, naming settings that would fit: the largest batch, the
+// smallest number of ranks, tables split, negatives drawn.
 void tell_memory_plan(const Options& given, const Dataset& dataset);
+
+// Collective, before anything of a run is allocated: likewise where --memory is given, of the ranks
+// that there are.
+void check_memory(const Options& given, const Dataset& dataset, Communicator& comm, int threads);
 
 }  // namespace seqrank

@@ -138,6 +138,29 @@ def dry_run_tells_the_memory_that_a_run_takes(program):
     assert fits.returncode == 0, fits
 
 
+def too_little_memory_is_refused_with_what_would_fit(program):
+    """Before anything is there; and what is named fits."""
+    subprocess.run([program, "synth", "--items=100000", "--sequences=300", "--length=20",
+                    "--clusters=8", "--output=data.h5"], check=True, stdout=subprocess.DEVNULL)
+    few = ["--train.epochs=1", "--threads=1", "--memory=28M"]
+    for ranks, told in ((1, "--loss.kind=sampled_softmax and --table.optimiser=rowwise_adagrad"),
+                        (2, "--loss.kind=sampled_softmax")):
+        refused = subprocess.run(train_command(program, ranks, "run", *few), capture_output=True,
+                                 text=True, timeout=120)
+        lines = refused.stderr.splitlines()
+        assert refused.returncode == DEVICE and len(lines) == 1, refused
+        assert "may take 28 MiB; it would fit with " in lines[0], lines
+        assert lines[0].endswith(f"ranks and --table.split=yes or {told}"), lines
+        assert not os.path.exists("run/checkpoints"), "a refused run wrote something"
+        needed = int(lines[0].split(" ranks and")[0].split()[-1])
+        for more, code in ((needed, 0), (needed - 1, DEVICE)):
+            dry = train_command(program, 1, "none", *few, "--dry-run", "--table.split=yes",
+                                f"--ranks={more}")
+            done = subprocess.run(dry, capture_output=True, text=True, timeout=120)
+            assert done.returncode == code, (more, done)
+        train(program, ranks, f"fits{ranks}", *few, *told.split(" and "))
+
+
 CASES = {f.__name__: f for f in (
     equal_loss_on_1_2_and_4_ranks,
     split_tables_have_the_losses_of_whole_ones,
@@ -146,6 +169,7 @@ CASES = {f.__name__: f for f in (
     rank_killed_in_a_save_then_resume_is_bitwise_the_same,
     ten_lines_of_h5py_train,
     dry_run_tells_the_memory_that_a_run_takes,
+    too_little_memory_is_refused_with_what_would_fit,
 )}
 
 
