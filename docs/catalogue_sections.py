@@ -54,8 +54,8 @@ def loss(records, _):
 
 
 def rows(records, _):
-    out = [FLOOR + " The update is AdamW's, of all rows that a rank owns, with the gradient cleared "
-           "for the next step.", ""]
+    out = [FLOOR + " AdamW updates all rows that a rank owns, and the gradient is cleared for the next "
+           "step; row-wise Adagrad updates those that were looked up.", ""]
     for r in records:
         out += [f"### {r.get('title')}", ""] + lines_of(r, "ids, drawn evenly,")
     return out

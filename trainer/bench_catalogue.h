@@ -33,7 +33,7 @@ struct MachineRates {
 };
 
 struct CatalogueRow {
-  std::string what;   // "softmax, whole rows", "rows"
+  std::string what;   // "softmax over whole rows", "AdamW"
   std::string table;  // "whole", on every rank; or "split"
   std::int64_t items = 0;
   std::string part = {};             // of the step, where there are several

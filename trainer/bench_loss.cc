@@ -34,6 +34,7 @@ class LossStep final : public CatalogueStep {
                                  Decay::no,
                                  way.loss == Loss::sampled ? Access::rows : Access::whole)) {
     table_VD_.may_split = true;
+    table_VD_.apart = way.loss == Loss::sampled;  // no gradient of all rows
     const TableGroups groups = way.split ? TableGroups(ranks, "all") : TableGroups();
     store_.allocate(ctx, 1, ranks.size(), groups.split());
     exchange_.emplace(ctx, store_, ranks, ExchangeOptions(), groups);

@@ -1,5 +1,6 @@
 // Rows of a table by themselves, in the parts of a step: which rows, their values to those who look
-// them up, gradients back, and AdamW, which updates all rows.
+// them up, gradients back, and the update: AdamW's, of all rows, or row-wise Adagrad's, of those
+// that were looked up.
 #include <algorithm>
 #include <optional>
 
@@ -10,15 +11,18 @@
 #include "backend/transfer.h"
 #include "trainer/bench_catalogue.h"
 #include "trainer/op_samples.h"
+#include "trainer/row_tables.h"
 #include "trainer/sharded_adamw.h"
 
 namespace seqrank {
 namespace {
 
+enum class Update { all_rows, touched_rows };
+
 class TableStep final : public CatalogueStep {
  public:
   TableStep(Context& ctx, const Communicators& ranks, const CataloguePlan& plan, bool split,
-            std::int64_t items)
+            Update update, std::int64_t items)
       : ctx_(ctx),
         ranks_(ranks),
         table_VD_(store_.declare("items", {items, plan.width}, {Initialiser::Kind::constant, 0.02f},
@@ -26,9 +30,14 @@ class TableStep final : public CatalogueStep {
         groups_(split ? TableGroups(ranks, "all") : TableGroups()),
         rows_(ctx, ranks, items, Overlap::yes, groups_) {
     table_VD_.may_split = true;
+    table_VD_.apart = update == Update::touched_rows;
     store_.allocate(ctx, 1, ranks.size(), groups_.split());
-    exchange_.emplace(ctx, store_, ranks, ExchangeOptions(), groups_);
-    optimiser_.emplace(ctx, store_, *exchange_, AdamW(), 0.0f);
+    if (update == Update::touched_rows) {
+      adagrad_.emplace(ctx, store_, rows_.owners(), RowRules());
+    } else {
+      exchange_.emplace(ctx, store_, ranks, ExchangeOptions(), groups_);
+      adamw_.emplace(ctx, store_, *exchange_, AdamW(), 0.0f);
+    }
     const auto own = Communicator::piece_range(plan.events, ranks.rank(), ranks.size());
     id_N_ = sample_ids(ctx, plan.events, items).rows(own.begin, own.end);
     next_ = unique();
@@ -45,12 +54,13 @@ class TableStep final : public CatalogueStep {
     const double events = static_cast<double>(id_N_.numel());
     const double unique = static_cast<double>(next_.id_U.numel());
     const double sent = ranks_.size() > 1 ? 2 * unique : 0;  // read and written once more
+    // Of AdamW value and moments are read and written, the gradient read, and cleared.
     const double own = static_cast<double>(table_VD_.shape[0]) / ranks_.size();
+    const double updated = adagrad_ ? 3 * unique : 8 * own;
     return {{"deduplicate", 0, 4 * (3 * events + 2 * unique)},
             {"look-up", 0, row * (2 * unique + sent + 2 * events)},
             {"gradient", 0, row * (events + unique + sent + 3 * unique)},
-            // Value and moments are read and written, the gradient read, and cleared.
-            {"update", 0, row * 8 * own}};
+            {"update", 0, row * updated}};
   }
 
   std::vector<double> run() override {
@@ -81,8 +91,12 @@ class TableStep final : public CatalogueStep {
     rows_.add_given_back();
     part_done();
 
-    optimiser_->update(ctx_, scale_1_, 1e-3f, ++updates_);
-    fill(ctx_, store_.gradients(), 0);
+    if (adagrad_) {
+      adagrad_->update(ctx_, rows_.touched(), scale_1_, 1e-3f);
+    } else {
+      adamw_->update(ctx_, scale_1_, 1e-3f, ++updates_);
+      fill(ctx_, store_.gradients(), 0);
+    }
     part_done();
     return seconds;
   }
@@ -99,7 +113,8 @@ class TableStep final : public CatalogueStep {
   TableGroups groups_;
   RowExchange rows_;
   std::optional<GradientExchange> exchange_;
-  std::optional<ShardedAdamW> optimiser_;
+  std::optional<ShardedAdamW> adamw_;
+  std::optional<RowTables> adagrad_;
   std::int64_t updates_ = 0;
   Tensor id_N_, y_ND_, dy_ND_, scale_1_;  // id_N: on the host
   UniqueRows next_;
@@ -113,10 +128,12 @@ std::vector<CatalogueRow> bench_table(const Context& like, const Communicators& 
   for (const std::int64_t items : plan.items)
     for (const bool split : {false, true}) {
       if (split ? !plan.split || ranks.size() == 1 : !plan.whole) continue;
-      bench.measure({"rows", split ? "split" : "whole", items},
-                    [&](Context& ctx, const Communicators& among) {
-                      return std::make_unique<TableStep>(ctx, among, plan, split, items);
-                    });
+      for (const Update update : {Update::all_rows, Update::touched_rows})
+        bench.measure({update == Update::all_rows ? "AdamW" : "row-wise Adagrad",
+                       split ? "split" : "whole", items},
+                      [&](Context& ctx, const Communicators& among) {
+                        return std::make_unique<TableStep>(ctx, among, plan, split, update, items);
+                      });
     }
   return std::move(bench.rows);
 }

@@ -65,7 +65,7 @@ def rows_at_sizes(program):
     for ranks in (1, 2):
         rows = measured(program, "table", "--bench.items=301", ranks=ranks)
         parts = [row["part"] for row in rows]
-        assert parts == ["deduplicate", "look-up", "gradient", "update"] * ranks, parts
+        assert parts == ["deduplicate", "look-up", "gradient", "update"] * (2 * ranks), parts
         assert {row["table"] for row in rows} == ({"whole", "split"} if ranks > 1 else {"whole"})
 
 
