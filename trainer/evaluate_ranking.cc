@@ -7,6 +7,7 @@
 #include "backend/transfer.h"
 #include "trainer/evaluate_kinds.h"
 #include "trainer/gradient_exchange.h"
+#include "trainer/table_scan.h"
 
 namespace seqrank {
 namespace {
@@ -88,6 +89,12 @@ void add_recall(Evaluation& result, const Questions& questions, const Answers& a
     result.metrics[fmt::format("recall@{}", k)] /= static_cast<double>(questions.count());
 }
 
+// Where all scores of a question leave room for few questions, a large table would be read from far
+// away for each of these few; by states it is read for many, and twice is less.
+bool scores_little_at_once(Model& model, const Questions& questions) {
+  return state_ranker(model) != nullptr && questions_a_block(questions) < TableScan::kStates;
+}
+
 }  // namespace
 
 std::int64_t questions_a_block(const Questions& questions) {
@@ -116,7 +123,8 @@ std::optional<Evaluation> evaluate_ranking(Context& ctx, Communicator& comm, Mod
                                            GradientExchange* exchange) {
   const bool sets = questions.protocol().kind() == ProtocolKind::temporal;
   Answers answers(ctx, questions.count(), sets ? kCutoffs.back() : 0);
-  if (exchange != nullptr && exchange->splits_tables())
+  const bool splits = exchange != nullptr && exchange->splits_tables();
+  if (splits || scores_little_at_once(model, questions))
     answer_by_states(ctx, comm, model, questions, options, Targets::spared, stop, exchange,
                      answers);
   else

@@ -121,7 +121,7 @@ TEST_F(ServedSplit, ListsAreThoseOfWholeTables) {
   }
 }
 
-TEST_F(ServedSplit, TheBestAreThoseOfAllScores) {
+TEST_F(ServedSplit, TheBestAndTheRanksAreThoseOfAllScores) {
   run(1, "whole", {{"train.steps", "20"}, {"model.item_scale", "0.5"}});
   const Dataset dataset = Dataset::open(data_);
   Context ctx(Device::cpu, 1);
@@ -142,6 +142,14 @@ TEST_F(ServedSplit, TheBestAreThoseOfAllScores) {
     std::ranges::sort(all, better);
     ASSERT_EQ(best[b].size(), 60u);
     for (int i = 0; i < 60; ++i) EXPECT_EQ(best[b][i].item, all[i].item);
+  }
+  TableScan scan(ctx, *state_ranker(*loaded->model), nullptr);
+  const Tensor state_BD = scan.own_states(batch.batch);
+  for (std::int32_t target = 0; target < 60; ++target) {
+    std::vector<Asked> asked(2);
+    for (Asked& one : asked) one.target = target;
+    scan.answer(state_BD, asked, 0);
+    for (int b = 0; b < 2; ++b) EXPECT_EQ(best[b][asked[b].rank - 1].item, target) << asked[b].tied;
   }
 }
 
