@@ -46,16 +46,18 @@ def equal_loss_on_1_2_and_4_ranks(program):
 
 def split_tables_have_the_losses_of_whole_ones(program):
     make_data(program)
-    train(program, 1, "whole", "--train.steps=100")
-    whole = losses("whole")
-    for ranks, group in ((2, "node"), (4, "2"), (7, "all")):
-        run = f"run{ranks}"
-        train(program, ranks, run, "--train.steps=100", "--table.split=yes",
-              f"--table.group={group}")
-        split = losses(run)
-        assert sorted(split) == sorted(whole)
-        worst = max(abs(split[s] / whole[s] - 1) for s in whole)
-        assert worst <= 1e-5, f"{ranks} ranks in groups of {group}: {worst}"
+    negatives = ["--loss.kind=sampled_softmax", "--loss.negatives=20"]
+    for name, of_loss in (("softmax", []), ("negatives", negatives)):
+        train(program, 1, f"{name}-whole", "--train.steps=100", *of_loss)
+        whole = losses(f"{name}-whole")
+        for ranks, group in ((2, "node"), (4, "2"), (7, "all")):
+            run = f"{name}-{ranks}"
+            train(program, ranks, run, "--train.steps=100", "--table.split=yes",
+                  f"--table.group={group}", *of_loss)
+            split = losses(run)
+            assert sorted(split) == sorted(whole)
+            worst = max(abs(split[s] / whole[s] - 1) for s in whole)
+            assert worst <= 1e-5, f"{name}, {ranks} ranks in groups of {group}: {worst}"
 
 
 def stopped_after_100_and_resumed_is_bitwise_the_same(program):
