@@ -4,11 +4,10 @@
 #include "backend/cpu/attention.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "backend/cpu/additive_attention.h"
-#include "backend/cpu/bias_parts.h"
+#include "backend/cpu/attention_bias.h"
 #include "backend/cpu/dropout_factors.h"
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/vector_math.h"
@@ -35,13 +34,9 @@ class Scores {
         sequences_(offset_B1.numel() - 1),
         q_(q_NHK.data<float>()),
         k_(k_NHK.data<float>()),
-        position_(bias.position_HR ? bias.position_HR.data<float>() : nullptr),
-        time_table_(bias.time_HT ? bias.time_HT.data<float>() : nullptr),
-        time_(bias.time_N ? bias.time_N.data<std::int64_t>() : nullptr),
-        distances_(bias.position_HR ? bias.position_HR.dim(1) : 0),
-        times_(bias.time_HT ? bias.time_HT.dim(1) : 0),
         place_(place_B ? place_B.data<std::int64_t>() : nullptr),
         offset_(offset_B1.data<std::int32_t>()),
+        bias_(bias, options.mask),
         factors_(options.dropout, Purpose::attention_dropout) {}
 
   std::int64_t pieces() const { return sequences_ * heads_; }
@@ -64,24 +59,13 @@ class Scores {
     return options_.mask == AttentionMask::causal ? i + 1 : p.length;
   }
 
-  std::int64_t distance_bucket(std::int64_t distance) const {
-    if (options_.mask == AttentionMask::causal) return std::min(distance, distances_ - 1);
-    const std::int64_t centre = distances_ / 2;
-    return std::clamp(distance, -centre, centre) + centre;
-  }
-  std::int64_t time_bucket(std::int64_t n, std::int64_t m) const {
-    const auto apart = static_cast<std::uint64_t>(std::abs(time_[n] - time_[m]));
-    return std::min<std::int64_t>(std::bit_width(1 + apart) - 1, times_ - 1);
-  }
-
   // score [rows, keys] of the queries from `begin` on. Not masked.
   void write(float* score, const Piece& p, std::int64_t begin, std::int64_t rows,
              std::int64_t keys) const {
     gemm(rows, keys, width_, options_.scale, {q_ + element(p, begin), stride()},
          {k_ + element(p, 0), stride(), Transpose::yes}, 0, score, keys);
-    if (position_ == nullptr && time_ == nullptr) return;
     for (std::int64_t i = 0; i < rows; ++i)
-      add_bias(score + i * keys, p, begin + i, seen(p, begin + i));
+      bias_.add(score + i * keys, p.first, p.head, begin + i, seen(p, begin + i));
   }
 
   // x [keys seen] *= the factors of dropout of query i.
@@ -103,34 +87,16 @@ class Scores {
   // dtable [distances, then times] += the gradients of the scores of query i.
   void add_table_gradients(float* dtable, const float* dscore, const Piece& p,
                            std::int64_t i) const {
-    const std::int64_t keys = seen(p, i);
-    if (position_ != nullptr)
-      for (std::int64_t j = 0; j < keys; ++j) dtable[distance_bucket(i - j)] += dscore[j];
-    if (time_ != nullptr)
-      for (std::int64_t j = 0; j < keys; ++j)
-        dtable[distances_ + time_bucket(p.first + i, p.first + j)] += dscore[j];
+    bias_.add_gradients(dtable, dscore, p.first, i, seen(p, i));
   }
 
  private:
-  void add_bias(float* score, const Piece& p, std::int64_t i, std::int64_t keys) const {
-    if (position_ != nullptr) {
-      const float* table = position_ + p.head * distances_;
-      for (std::int64_t j = 0; j < keys; ++j) score[j] += table[distance_bucket(i - j)];
-    }
-    if (time_ != nullptr) {
-      const float* table = time_table_ + p.head * times_;
-      for (std::int64_t j = 0; j < keys; ++j)
-        score[j] += table[time_bucket(p.first + i, p.first + j)];
-    }
-  }
-
   AttentionOptions options_;
   std::int64_t heads_, width_, sequences_;
-  const float *q_, *k_, *position_, *time_table_;
-  const std::int64_t* time_;
-  std::int64_t distances_, times_;
+  const float *q_, *k_;
   const std::int64_t* place_;
   const std::int32_t* offset_;
+  AttentionBiasTables bias_;
   DropoutFactors factors_;
 };
 

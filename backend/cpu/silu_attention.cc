@@ -3,11 +3,10 @@
 #include "backend/cpu/silu_attention.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "backend/cpu/additive_attention.h"
-#include "backend/cpu/bias_parts.h"
+#include "backend/cpu/attention_bias.h"
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/vector_math.h"
 
@@ -32,12 +31,8 @@ class Scores {
         sequences_(offset_B1.numel() - 1),
         q_(q_NHK.data<float>()),
         k_(k_NHK.data<float>()),
-        position_(bias.position_HR ? bias.position_HR.data<float>() : nullptr),
-        time_table_(bias.time_HT ? bias.time_HT.data<float>() : nullptr),
-        time_(bias.time_N ? bias.time_N.data<std::int64_t>() : nullptr),
-        distances_(bias.position_HR ? bias.position_HR.dim(1) : 0),
-        times_(bias.time_HT ? bias.time_HT.dim(1) : 0),
-        offset_(offset_B1.data<std::int32_t>()) {}
+        offset_(offset_B1.data<std::int32_t>()),
+        bias_(bias, AttentionMask::causal) {}
 
   std::int64_t pieces() const { return sequences_ * heads_; }
   Piece piece(std::int64_t index) const {
@@ -50,49 +45,23 @@ class Scores {
   std::int64_t stride() const { return heads_ * width_; }
   std::int64_t width() const { return width_; }
   float share() const { return share_; }
-  std::int64_t table_columns() const { return distances_ + times_; }
-  std::int64_t distances() const { return distances_; }
+  const AttentionBiasTables& bias() const { return bias_; }
 
   // score [rows, keys] of the queries from `begin` on; those of the future mean nothing.
   void write(float* score, const Piece& p, std::int64_t begin, std::int64_t rows,
              std::int64_t keys) const {
     gemm(rows, keys, width_, 1, {q_ + element(p, begin), stride()},
          {k_ + element(p, 0), stride(), Transpose::yes}, 0, score, keys);
-    for (std::int64_t i = 0; i < rows; ++i) add_bias(score + i * keys, p, begin + i);
-  }
-
-  // dtable [distances, then times] += the gradients of the scores of query i.
-  void add_table_gradients(float* dtable, const float* dscore, const Piece& p,
-                           std::int64_t i) const {
-    if (position_ != nullptr)
-      for (std::int64_t j = 0; j <= i; ++j) dtable[std::min(i - j, distances_ - 1)] += dscore[j];
-    if (time_ != nullptr)
-      for (std::int64_t j = 0; j <= i; ++j) dtable[distances_ + time_bucket(p, i, j)] += dscore[j];
+    for (std::int64_t i = 0; i < rows; ++i)
+      bias_.add(score + i * keys, p.first, p.head, begin + i, begin + i + 1);
   }
 
  private:
-  std::int64_t time_bucket(const Piece& p, std::int64_t i, std::int64_t j) const {
-    const auto apart =
-        static_cast<std::uint64_t>(std::abs(time_[p.first + i] - time_[p.first + j]));
-    return std::min<std::int64_t>(std::bit_width(1 + apart) - 1, times_ - 1);
-  }
-  void add_bias(float* score, const Piece& p, std::int64_t i) const {
-    if (position_ != nullptr) {
-      const float* table = position_ + p.head * distances_;
-      for (std::int64_t j = 0; j <= i; ++j) score[j] += table[std::min(i - j, distances_ - 1)];
-    }
-    if (time_ != nullptr) {
-      const float* table = time_table_ + p.head * times_;
-      for (std::int64_t j = 0; j <= i; ++j) score[j] += table[time_bucket(p, i, j)];
-    }
-  }
-
   float share_;
   std::int64_t heads_, width_, sequences_;
-  const float *q_, *k_, *position_, *time_table_;
-  const std::int64_t* time_;
-  std::int64_t distances_, times_;
+  const float *q_, *k_;
   const std::int32_t* offset_;
+  AttentionBiasTables bias_;
 };
 
 // The operands of backward, whole.
@@ -125,7 +94,7 @@ void backward_rows(const Scores& s, const Backward& x, const Piece& p, std::int6
        dscore, keys);
   for (std::int64_t i = 0; i < rows; ++i) {
     backward_row(score + i * keys, dscore + i * keys, s.share(), begin + i + 1, keys);
-    s.add_table_gradients(dtable, dscore + i * keys, p, begin + i);
+    s.bias().add_gradients(dtable, dscore + i * keys, p.first, begin + i, begin + i + 1);
   }
   gemm(keys, width, rows, 1, {score, keys, Transpose::yes}, {x.dout + query, stride}, 1, x.dv + key,
        stride);
@@ -180,7 +149,7 @@ void silu_attention_backward(Context& ctx, const SiluAttentionOptions& options, 
   Tensor scratch = ctx.empty(DType::f32, {ctx.threads(), floats}, Tag::workspace);
   // The tables' gradients of each piece, added in their order below: the same bits at any number of
   // threads.
-  Tensor part = ctx.empty(DType::f32, {s.pieces(), s.table_columns()}, Tag::workspace);
+  Tensor part = ctx.empty(DType::f32, {s.pieces(), s.bias().columns()}, Tag::workspace);
   for_each_sequence(ctx, s.pieces(), [&](std::int64_t worker, std::int64_t index) {
     const Piece p = s.piece(index);
     for (std::int64_t j = 0; j < p.length; ++j) {
@@ -194,7 +163,7 @@ void silu_attention_backward(Context& ctx, const SiluAttentionOptions& options, 
                     scratch.data<float>() + worker * floats, dtable);
   });
   add_parts(dposition_HR, part, 0);
-  add_parts(dtime_HT, part, s.distances());
+  add_parts(dtime_HT, part, s.bias().distances());
 }
 
 }  // namespace seqrank::cpu
