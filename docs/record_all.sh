@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Records every result that the pages of docs/ show, but preparing 50 million lines
 # (tests/long/prepare_50m.py): an hour and a half on two cores, on a quiet machine.
-#   docs/record_all.sh ML-1M.TXT [PART...]     parts: seeds equal resume synth bench cores hosts points model
+#   docs/record_all.sh ML-1M.TXT [PART...]     parts: seeds equal resume synth bench catalogue cores hosts points
+#                                              model
 #   (default: all)
 # ML-1M.TXT is MovieLens-1M as published with SASRec: `user item` a line, in the order of time.
 set -euo pipefail
@@ -9,7 +10,7 @@ cd "$(dirname "$0")/.."
 text=$(realpath "${1:?docs/record_all.sh ML-1M.TXT [PART...]}")
 shift
 parts=("${@:-}")
-[[ -n ${parts[0]} ]] || parts=(seeds equal resume synth bench cores hosts points model)
+[[ -n ${parts[0]} ]] || parts=(seeds equal resume synth bench catalogue cores hosts points model)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export PATH=$PWD/build/cpu/launch:$PATH
@@ -54,6 +55,22 @@ bench() {
     "$mpirun -np 2 seqrank bench step --config=$config --data=$data --threads=1 --json={json}"
   record bench-step-batch128 "The same, 128 samples a step" 1 \
     "$mpirun -np 2 seqrank bench step --config=$config --data=$data --threads=1 --train.batch=128 --json={json}"
+}
+
+# One rank, and two that share the work.
+catalogue() {
+  local pair="mpirun -q --bind-to none -np 2 seqrank bench"
+  local sizes=4096,16384,65536,131072,262144,524288,1048576
+  record bench-loss "From ten thousand to ten million items" 1 \
+    "seqrank bench loss --threads=1 --json={json:1} && $pair loss --threads=1 --json={json:2}"
+  local limits="--threads=1 --bench.losses=whole,tiles --bench.events=2048 --bench.items=$sizes"
+  record bench-loss-limits "Where whole rows, tiles and split tables begin to pay" 1 \
+    "seqrank bench loss $limits --json={json:1} && $pair loss $limits --json={json:2}"
+  local million="--bench.losses=tiles --bench.items=1000000 --bench.events=25600 --threads=1"
+  record bench-loss-million "A million items and 25,600 targets: materialised logits would be 102 GB" 1 \
+    "seqrank bench loss $million --json={json:1} && $pair loss $million --bench.tables=split --json={json:2}"
+  record bench-table "From ten thousand to ten million items" 1 \
+    "seqrank bench table --threads=1 --json={json:1} && $pair table --threads=1 --json={json:2}"
 }
 
 cores() {
