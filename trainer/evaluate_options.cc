@@ -25,7 +25,7 @@ std::vector<OptionSpec> evaluate_options() {
        "0.001..0.9"},
       {"table.split", OptionKind::choice, "auto",
        "rows of tables of items dealt out to the ranks of a group, rather than all on every rank; "
-       "auto: of large ones",
+       "auto: where they are over 64 MiB",
        "auto|yes|no"},
       {"table.group", OptionKind::text, "node",
        "ranks that a split table is dealt out to, each group holding all rows: node (those of a "

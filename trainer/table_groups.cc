@@ -18,9 +18,10 @@ struct Seat {
   int group, place;
 };
 
-// Tables of more are split where nothing else is said. A guess until it is measured where reading
-// rows of others, and scores that a group makes together, cost less than all rows on every rank.
-constexpr std::int64_t kReplicatedBytes = 256 << 20;
+// Tables of more are split where nothing else is said. Up to here whole tables are faster, as their
+// softmax is over whole rows (item_table.cc); beyond, tiles take as long whichever rank holds the
+// rows, and split ones take less memory (`bench loss`, docs/adr/0023).
+constexpr std::int64_t kReplicatedBytes = 64 << 20;
 
 std::int64_t divide_up(std::int64_t n, std::int64_t parts) {
   return (n + parts - 1) / parts;

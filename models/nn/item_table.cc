@@ -11,8 +11,10 @@
 namespace seqrank {
 namespace {
 
-// A larger table is scored in tiles: a third more operations, but the softmax over whole rows holds
-// the table and its gradient once more, and would need over 128 MiB.
+// A larger table is scored in tiles: a third more operations, and memory for a tile. Whole rows are
+// faster at every size that was measured (`bench loss`), by 1.4 to 1.5 up to 65,536 items and
+// by 1.1 to 1.2 from 131,072 on; but they hold the table and its gradient once more, over 128 MiB
+// here, and twice that for every doubling.
 constexpr std::int64_t kWholeElements = 16 << 20;
 
 Initialiser initial_items(const Options& options) {
