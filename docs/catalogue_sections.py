@@ -1,5 +1,5 @@
 """Sections of docs/performance.md about the number of items: what `seqrank bench loss` and `seqrank
-bench table` wrote, by number of ranks. Measures nothing.
+bench table` wrote, by number of ranks, and memory as planned and as taken. Measures nothing.
 """
 from result_tables import memory, number, table
 
@@ -59,3 +59,20 @@ def rows(records, _):
     for r in records:
         out += [f"### {r.get('title')}", ""] + lines_of(r, "ids, drawn evenly,")
     return out
+
+
+def plans(records, _):
+    """{"plan": `seqrank train --dry-run`, "train": `seqrank train`} of the same options."""
+    lines = []
+    for r in records:
+        plan, train = r.part("plan"), r.part("train")
+        taken = sum(train["peak_bytes"].values())
+        lines.append([r.get("title"), number(plan["parameters"]), memory(plan["total_bytes"]),
+                      memory(taken), f"{plan['total_bytes'] / taken:.3f}",
+                      memory(plan.get("file_bytes", 0)), memory(r.get("peak_rss_bytes")),
+                      number(train["steps"]), number(train["events_per_s"])])
+    return ["Planned: what `--dry-run` said. Taken: the peaks that the arena counted in the run, by "
+            "tag, added up. The process has more: code, libraries, a checkpoint's copy, and of "
+            "tables in files the pages that the system still keeps, which it may take back.", ""] + \
+        table(["run", "parameters", "planned", "taken", "planned / taken", "in files",
+               "largest process", "steps", "events/s"], lines)

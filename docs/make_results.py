@@ -15,6 +15,7 @@ Files that the sections look for (others are listed at the end):
   prepare-50m.json    tests/long/prepare_50m.py
   bench-step*.json    `seqrank bench step`
   bench-loss*.json, bench-table*.json        `seqrank bench loss`, `bench table`; one or by ranks
+  large-*.json        {"plan": `seqrank train --dry-run`, "train": ...}
   scaling-cores*.json, scaling-hosts*.json   `seqrank bench scaling`
   scaling-model*.json {"model": `seqrank bench model`, and the runs that it read}
   stops*.json         tests/long/stops.py
@@ -236,6 +237,7 @@ PAGES = {
         ("The output layer against the number of items", ["bench-loss*"], catalogue_sections.loss),
         ("Rows looked up and updated, against the number of items", ["bench-table*"],
          catalogue_sections.rows),
+        ("Memory of large tables, planned and taken", ["large-*"], catalogue_sections.plans),
         ("Two ranks on two cores against one", ["scaling-cores*"], scaling_sections.cores),
         ("Two hosts, and communication about as long as compute", ["scaling-hosts*"],
          scaling_sections.hosts),

@@ -26,6 +26,7 @@ std::string plan_text(const MemoryPlan& plan, int ranks) {
   for (int tag = 0; tag < kTags; ++tag)
     rows.push_back({tag_name(static_cast<Tag>(tag)), memory_words(plan.peak_bytes[tag])});
   rows.push_back({"together", memory_words(plan.total())});
+  if (plan.file_bytes > 0) rows.push_back({"beside it, in files", memory_words(plan.file_bytes)});
   return fmt::format("\n{} parameters; a rank of {} takes at most\n", with_commas(plan.parameters),
                      ranks) +
          format_table({"memory", "at most"}, rows);
@@ -36,6 +37,7 @@ std::string plan_json(const MemoryPlan& plan, int ranks, std::int64_t available)
   for (int tag = 0; tag < kTags; ++tag)
     json["peak_bytes"][tag_name(static_cast<Tag>(tag))] = plan.peak_bytes[tag];
   json["total_bytes"] = plan.total();
+  json["file_bytes"] = plan.file_bytes;
   json["available_bytes"] = available;
   return json.dump(2) + "\n";
 }

@@ -33,7 +33,7 @@ class TableStep final : public CatalogueStep {
     table_VD_.apart = update == Update::touched_rows;
     store_.allocate(ctx, 1, ranks.size(), groups_.split());
     if (update == Update::touched_rows) {
-      adagrad_.emplace(ctx, store_, rows_.owners(), RowRules());
+      adagrad_.emplace(ctx, store_, rows_.owners(), RowRules(), nullptr);
     } else {
       exchange_.emplace(ctx, store_, ranks, ExchangeOptions(), groups_);
       adamw_.emplace(ctx, store_, *exchange_, AdamW(), 0.0f);

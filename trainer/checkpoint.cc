@@ -107,6 +107,8 @@ void CheckpointStore::begin_save(const TrainingState& state, std::span<const Ten
   writer_->enqueue([this] { write_pending(); });
   pending_->written = writer_->record();
   saving_ = true;
+  const auto is_read = [](const TensorPiece& piece) { return static_cast<bool>(piece.read); };
+  if (std::ranges::any_of(mine, is_read)) pending_->written.wait();
 }
 
 void CheckpointStore::copy_pieces(std::span<const TensorPiece> mine) {
@@ -118,11 +120,12 @@ void CheckpointStore::copy_pieces(std::span<const TensorPiece> mine) {
               "{}: [{}, {}) of {} in a tensor of {}", piece.name, piece.begin, piece.end,
               piece.total, piece.data.numel());
     HostPiece& copy = pending_->pieces[i];
-    const std::span<const float> values = piece.data.span<float>();
     copy.name = piece.name;
     copy.begin = piece.begin;
     copy.end = piece.end;
     copy.total = piece.total;
+    copy.read = piece.read;
+    const auto values = piece.read ? std::span<const float>() : piece.data.span<float>();
     copy.values.assign(values.begin(), values.end());
   }
 }

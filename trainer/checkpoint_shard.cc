@@ -46,13 +46,20 @@ ShardRecord lay_out(const std::string& path, std::int64_t step, std::span<const 
 }
 
 std::uint64_t write_values(const File& file, const HostPiece& piece, std::int64_t offset) {
+  constexpr std::int64_t kBlock = kIoBlock / sizeof(float);
   Checksum sum;
-  const std::size_t bytes = piece.values.size() * sizeof(float);
-  const char* from = reinterpret_cast<const char*>(piece.values.data());
-  for (std::size_t done = 0; done < bytes; done += kIoBlock) {
-    const std::size_t block = std::min(kIoBlock, bytes - done);
-    sum.add(from + done, block);
-    file.write_at(offset + static_cast<std::int64_t>(done), from + done, block);
+  std::vector<float> read;
+  for (std::int64_t done = 0; done < piece.end - piece.begin; done += kBlock) {
+    const std::int64_t elements = std::min(kBlock, piece.end - piece.begin - done);
+    const float* block = piece.values.data() + done;
+    if (piece.read) {
+      read.resize(static_cast<std::size_t>(elements));
+      piece.read(done, read);
+      block = read.data();
+    }
+    const std::size_t bytes = static_cast<std::size_t>(elements) * sizeof(float);
+    sum.add(block, bytes);
+    file.write_at(offset + done * 4, block, bytes);
   }
   return sum.sum();
 }

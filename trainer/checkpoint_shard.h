@@ -14,13 +14,15 @@
 
 namespace seqrank {
 
-// A piece copied to host memory, so that training may go on.
+// A piece copied to host memory, so that training may go on, or one that is read while it is
+// written.
 struct HostPiece {
   std::string name;
   std::int64_t begin = 0;
   std::int64_t end = 0;
   std::int64_t total = 0;
   std::vector<float> values;  // end - begin
+  ReadElements read = {};     // in place of them
 };
 
 // The file is on disk and its sum taken when this returns.

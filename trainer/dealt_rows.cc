@@ -53,6 +53,13 @@ Tensor host_memory(Context& ctx, std::int64_t elements) {
   return Tensor(ctx.host_arena(), DType::f32, {elements}, Tag::workspace);
 }
 
+Tensor own_rows(Context& ctx, const DealtRows& own) {
+  if (!own.read) return to_host(ctx, own.row_KD);
+  Tensor copy = host_memory(ctx, own.row_KD.numel());
+  own.read(0, copy.span<float>());
+  return copy;
+}
+
 }  // namespace
 
 TensorPiece empty_range(Context& ctx, Communicator& comm, const DealtRows& own) {
@@ -69,7 +76,7 @@ TensorPiece range_of(Context& ctx, Communicator& comm, const TableGroups& groups
   const Traffic traffic = traffic_of(comm, owners, width);
   TensorPiece range = empty_range(ctx, comm, own);
   Tensor arrived = host_memory(ctx, range.data.numel());
-  const Tensor sent = to_host(ctx, own.row_KD).reshape({own.row_KD.numel()});
+  const Tensor sent = own_rows(ctx, own).reshape({own.row_KD.numel()});
   comm.all_to_all_v(arrived, traffic.of_range, sent, traffic.of_owned);
   comm.stream().synchronize();
   by_owner(comm, owners, traffic, width, [&](std::int64_t to, std::int64_t from) {

@@ -14,8 +14,9 @@ namespace seqrank {
 // What a rank owns of a tensor whose rows are those of a split table.
 struct DealtRows {
   std::string name;
-  std::int64_t rows = 0;  // of the whole tensor
-  Tensor row_KD;          // its own, in rising order; of any device
+  std::int64_t rows = 0;   // of the whole tensor
+  Tensor row_KD;           // its own, in rising order; of any device
+  ReadElements read = {};  // how a save reads them; absent: from row_KD
 };
 
 // All of these are collective over `comm`, the hosts' of all ranks.

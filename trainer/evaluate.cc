@@ -40,7 +40,9 @@ void check_can_answer_split(Model& model) {
   SR_CHECK(
       state_ranker(model) != nullptr, ErrorKind::usage,
       "--table.split: this model scores items by more than a state and their vectors, which a "
-      "split table does not do; give --table.split=no, or train without --train.evaluate_every");
+      "table "
+      "that is split or in a file does not do; give --table.split=no and --table.tier=memory, or "
+      "train without --train.evaluate_every");
 }
 
 Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Protocol& protocol,

@@ -38,6 +38,7 @@ GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, const Co
     if (full || by_rows || p->frozen() != buckets_.back().frozen)
       buckets_.emplace_back().end = p->offset + p->extent;
     if (p->apart) buckets_.back().apart = &*p;
+    made_late_ = made_late_ || p->made_late();
     Bucket& bucket = buckets_.back();
     bucket.frozen = p->frozen();
     bucket.ranks = split ? groups.across() : &ranks.device;
@@ -90,7 +91,9 @@ TapeHooks GradientExchange::begin_reading(const Tensor& id_U) {
 }
 
 TableRanks GradientExchange::table_ranks() {
-  if (groups_.size() == 1) return {};
+  const auto alone = [](Tensor&) {};
+  if (groups_.size() == 1)
+    return {.ranks = {comm_.rank()}, .all_gather = alone, .reduce_scatter = alone};
   const auto between = [this](auto&& call) {
     comm_.stream().wait(ctx_.compute().record());
     call();

@@ -59,6 +59,7 @@ void plan_save(Context& ctx, Communicator& comm, TrainingParts& parts) {
   std::vector<TensorPiece> ranges;
   for (const DealtRows& own : parts.optimiser->dealt_rows()) {
     const TensorPiece arrived = empty_range(ctx, comm, own);
+    const TensorPiece sent = own.read ? empty_range(ctx, comm, own) : TensorPiece();
     ranges.push_back(empty_range(ctx, comm, own));
   }
 }
@@ -89,6 +90,8 @@ MemoryPlan plan_memory(const Dataset& dataset, const Options& options, int ranks
   MemoryPlan plan;
   plan.parameters = parts.parameters.numel();
   plan.peak_bytes = ctx.arena().peak_bytes();
+  if (parts.table_files)
+    for (const std::int64_t bytes : parts.table_files->peak_bytes()) plan.file_bytes += bytes;
   return plan;
 }
 

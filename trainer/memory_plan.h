@@ -11,6 +11,7 @@ namespace seqrank {
 
 struct MemoryPlan {
   BytesByTag peak_bytes{};      // of rank 0, whose share is never the smallest
+  std::int64_t file_bytes = 0;  // of its tables in files, which are not memory
   std::int64_t parameters = 0;  // elements
   std::int64_t total() const;   // as if all peaks came at once
 };

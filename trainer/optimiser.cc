@@ -3,12 +3,23 @@
 
 namespace seqrank {
 
+std::vector<TensorTotal> saved_tensors(const ParameterStore& store, RowRule rule) {
+  std::vector<TensorTotal> tensors;
+  for (const Parameter& p : store.parameters()) {
+    if (p.apart) {
+      for (TensorTotal& tensor : saved_tensors(p, rule)) tensors.push_back(std::move(tensor));
+    } else {
+      for (const std::string& name : saved_tensors(p)) tensors.push_back({name, p.shape.numel()});
+    }
+  }
+  return tensors;
+}
+
 Optimiser::Optimiser(Context& ctx, ParameterStore& store, const GradientExchange& exchange,
-                     const RowRules& rules)
-    : store_(store),
-      exchange_(exchange),
+                     const RowRules& rules, Arena* apart)
+    : exchange_(exchange),
       dense_(ctx, store, exchange, rules.adamw, rules.decay),
-      rows_(ctx, store, exchange.row_owners(), rules) {}
+      rows_(ctx, store, exchange.row_owners(), rules, apart) {}
 
 void Optimiser::add_squared_norm(Context& ctx, Tensor& sum_1) {
   dense_.add_squared_norm(ctx, sum_1);
@@ -30,14 +41,6 @@ std::vector<DealtRows> Optimiser::dealt_rows() {
   std::vector<DealtRows> all = dense_.dealt_rows();
   for (DealtRows& rows : rows_.dealt_rows()) all.push_back(std::move(rows));
   return all;
-}
-
-std::vector<TensorTotal> Optimiser::totals() const {
-  std::vector<TensorTotal> totals = rows_.totals();
-  for (const Parameter& p : store_.parameters())
-    if (!p.apart)
-      for (const std::string& name : saved_tensors(p)) totals.push_back({name, p.shape.numel()});
-  return totals;
 }
 
 }  // namespace seqrank

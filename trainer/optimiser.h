@@ -7,11 +7,14 @@
 
 namespace seqrank {
 
+// All that a checkpoint holds of parameters, which need not be allocated.
+std::vector<TensorTotal> saved_tensors(const ParameterStore& store, RowRule rule);
+
 class Optimiser {
  public:
-  // rules: their AdamW and decay are those of all parameters.
+  // rules: their AdamW and decay are those of all parameters. apart: as `store` was allocated with.
   Optimiser(Context& ctx, ParameterStore& store, const GradientExchange& exchange,
-            const RowRules& rules);
+            const RowRules& rules, Arena* apart);
 
   // sum_1 (f64) += squared norm of the gradients of what this rank owns, since finish().
   void add_squared_norm(Context& ctx, Tensor& sum_1);
@@ -21,10 +24,8 @@ class Optimiser {
   // Values and state of this rank, as a checkpoint names them; views. Those of split tables apart.
   std::vector<TensorPiece> pieces();
   std::vector<DealtRows> dealt_rows();
-  std::vector<TensorTotal> totals() const;  // of all ranks
 
  private:
-  const ParameterStore& store_;
   const GradientExchange& exchange_;
   ShardedAdamW dense_;
   RowTables rows_;

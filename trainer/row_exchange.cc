@@ -102,6 +102,8 @@ FetchedRows RowExchange::fetch(Parameter& table_VD, const Tensor& id_U) {
   SR_ASSERT(now_.served && now_.id_U.shape() == id_U.shape(),
             "{}: other rows are looked up than the step began with", table_VD.name);
   const std::int64_t d = table_VD.shape[1];
+  if (table_VD.made_late() && !ctx_.plans())
+    table_VD.make_rows(owners_.own().begin, now_.served->pieces.span<std::int32_t>());
   Tensor row_RD = ctx_.empty(DType::f32, {now_.own_id_R.dim(0), d});
   gather_rows(ctx_, row_RD, own_rows(table_VD.local_value(), table_VD), now_.own_id_R);
   Tensor row_UD = ctx_.empty(DType::f32, {id_U.dim(0), d});

@@ -4,15 +4,25 @@
 #include <algorithm>
 
 #include "backend/ops/activation.h"
+#include "trainer/file_memory.h"
 
 namespace seqrank {
 
 void choose_row_tables(const Options& options, ParameterStore& parameters) {
+  const bool file = options.text("table.tier") == "file";
+  SR_CHECK(!file || options.text("table.optimiser") != "adamw", ErrorKind::usage,
+           "--table.tier=file: AdamW reads and writes all rows in every step; give "
+           "--table.optimiser=rowwise_adagrad or lazy_adam");
+  SR_CHECK(!file || !options.has("train.init_from"), ErrorKind::usage,
+           "--table.tier=file: --train.init_from takes rows over in memory alone");
   if (options.text("table.optimiser") == "adamw") return;
   bool found = false;
   for (Parameter& p : parameters.parameters()) {
     p.apart = p.access == Access::rows;
     found = found || p.apart;
+    SR_CHECK(!file || !p.apart || p.may_split, ErrorKind::usage,
+             "--table.tier=file: this model reads all of {} at once; give --table.tier=memory",
+             p.name);
   }
   SR_CHECK(found, ErrorKind::usage,
            "--table.optimiser={}: this model has no table that is read by rows alone; the exact "
@@ -20,32 +30,71 @@ void choose_row_tables(const Options& options, ParameterStore& parameters) {
            options.text("table.optimiser"));
 }
 
+std::unique_ptr<Arena> row_table_files(const Context& ctx, const Options& options) {
+  if (options.text("table.tier") != "file") return nullptr;
+  SR_CHECK(ctx.device() == Device::cpu, ErrorKind::usage,
+           "--table.tier=file: a GPU does not read tables from files; give --table.tier=memory");
+  if (ctx.plans()) return std::make_unique<Arena>(make_planned_memory(), 0);
+  const char* const folder = options.has("table.folder") ? "table.folder" : "run";
+  SR_CHECK(options.has(folder), ErrorKind::usage, "--table.tier=file: give a --table.folder");
+  return std::make_unique<Arena>(make_file_memory(options.text(folder)), 0);
+}
+
 RowTables::RowTables(Context& ctx, const ParameterStore& store, const RowOwners& owners,
-                     const RowRules& rules)
-    : owners_(owners), rules_(rules) {
+                     const RowRules& rules, Arena* apart)
+    : owners_(owners), rules_(rules), apart_(apart) {
   for (const Parameter& p : store.parameters())
     if (p.apart) tables_.push_back(make_table(ctx, p));
 }
 
-RowTables::Table RowTables::make_table(Context& ctx, const Parameter& parameter) {
-  const auto own = owners_.own();
-  const std::int64_t rows = own.end - own.begin, width = parameter.shape[1];
-  Table table{&parameter, parameter.local_value().rows(own.begin, own.end), {}, {}, {}};
-  table.saved.push_back({parameter.name + "/weight", table.value_KD});
-  if (parameter.frozen()) return table;
-  const auto zeros = [&](const char* name, std::int64_t columns) {
-    Tensor state_KW = ctx.empty(DType::f32, {rows, columns}, Tag::optimiser);
-    fill(ctx, state_KW, 0);
-    table.saved.push_back({parameter.name + name, state_KW});
-    return state_KW;
-  };
-  if (rules_.rule == RowRule::rowwise_adagrad) {
-    table.sum_K = zeros("/sum", 1).reshape({rows});
+std::vector<TensorTotal> saved_tensors(const Parameter& table, RowRule rule) {
+  const std::int64_t rows = table.shape[0], elements = table.shape.numel();
+  std::vector<TensorTotal> tensors = {{table.name + "/weight", elements}};
+  if (table.frozen()) return tensors;
+  if (rule == RowRule::rowwise_adagrad) {
+    tensors.push_back({table.name + "/sum", rows});
   } else {
-    table.moments.m_KD = zeros("/m", width);
-    table.moments.v_KD = zeros("/v", width);
-    table.moments.updates_K = zeros("/updates", 1).reshape({rows});
+    tensors.push_back({table.name + "/m", elements});
+    tensors.push_back({table.name + "/v", elements});
+    tensors.push_back({table.name + "/updates", rows});
   }
+  return tensors;
+}
+
+// Of this rank's rows; tensor: of all of them.
+RowTables::Saved RowTables::zeros(Context& ctx, const TensorTotal& tensor,
+                                  std::int64_t rows) const {
+  const Shape shape = {owners_.own().end - owners_.own().begin, tensor.total / rows};
+  if (apart_ == nullptr) {
+    Saved state{tensor.name, ctx.empty(DType::f32, shape, Tag::optimiser)};
+    fill(ctx, state.row_KW, 0);
+    return state;
+  }
+  const Tensor row_KW(*apart_, DType::f32, shape, Tag::optimiser);
+  return {tensor.name, row_KW, [row_KW](std::int64_t first, std::span<float> out) {
+            std::copy_n(row_KW.data<float>() + first, out.size(), out.begin());
+          }};
+}
+
+RowTables::Table RowTables::make_table(Context& ctx, const Parameter& parameter) const {
+  const auto own = owners_.own();
+  Table table{&parameter, parameter.local_value().rows(own.begin, own.end), {}, {}, {}};
+  const std::vector<TensorTotal> tensors = saved_tensors(parameter, rules_.rule);
+  table.saved.push_back({tensors[0].name, table.value_KD});
+  if (parameter.made_late())
+    table.saved[0].read = [&parameter, begin = own.begin * parameter.shape[1]](
+                              std::int64_t first, std::span<float> out) {
+      parameter.read(begin + first, out);
+    };
+  for (std::size_t i = 1; i < tensors.size(); ++i)
+    table.saved.push_back(zeros(ctx, tensors[i], parameter.shape[0]));
+  if (parameter.frozen()) return table;
+  const Tensor last = table.saved.back().row_KW;  // one a row
+  const Tensor one_K = last.reshape({last.dim(0)});
+  if (rules_.rule == RowRule::rowwise_adagrad)
+    table.sum_K = one_K;
+  else
+    table.moments = {table.saved[1].row_KW, table.saved[2].row_KW, one_K};
   return table;
 }
 
@@ -83,7 +132,7 @@ std::vector<TensorPiece> RowTables::pieces() {
       const std::int64_t width = saved.row_KW.dim(1);
       pieces.push_back({saved.name, own.begin * width, own.end * width,
                         table.parameter->shape[0] * width,
-                        saved.row_KW.reshape({saved.row_KW.numel()})});
+                        saved.row_KW.reshape({saved.row_KW.numel()}), saved.read});
     }
   }
   return pieces;
@@ -94,17 +143,9 @@ std::vector<DealtRows> RowTables::dealt_rows() {
   for (const Table& table : tables_) {
     if (table.parameter->split.ranks == 1) continue;
     for (const Saved& saved : table.saved)
-      all.push_back({saved.name, table.parameter->shape[0], saved.row_KW});
+      all.push_back({saved.name, table.parameter->shape[0], saved.row_KW, saved.read});
   }
   return all;
-}
-
-std::vector<TensorTotal> RowTables::totals() const {
-  std::vector<TensorTotal> totals;
-  for (const Table& table : tables_)
-    for (const Saved& saved : table.saved)
-      totals.push_back({saved.name, table.parameter->shape[0] * saved.row_KW.dim(1)});
-  return totals;
 }
 
 }  // namespace seqrank

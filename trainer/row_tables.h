@@ -4,6 +4,7 @@
 // moves nothing between ranks.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -24,14 +25,24 @@ struct RowRules {
 };
 
 // Sets Parameter::apart of the tables that `table.optimiser` trains row by row. Throws Error(usage)
-// where it asks for that and no table is read by rows alone.
+// where it asks for that and no table is read by rows alone, and where table.tier asks for a file
+// that would not do.
 void choose_row_tables(const Options& options, ParameterStore& parameters);
+
+// Where they lie if not in the context's memory, as `table.tier` says; else null. Throws
+// Error(usage) for files and a device.
+std::unique_ptr<Arena> row_table_files(const Context& ctx, const Options& options);
+
+// What a checkpoint holds of such a table: its weights and, unless it is frozen, what the rule
+// keeps.
+std::vector<TensorTotal> saved_tensors(const Parameter& table, RowRule rule);
 
 class RowTables {
  public:
-  // `store` is allocated and outlives this; owners: of its tables' rows.
+  // `store` is allocated and outlives this; owners: of its tables' rows. apart: as it was allocated
+  // with; what is kept of rows lies there, too.
   RowTables(Context& ctx, const ParameterStore& store, const RowOwners& owners,
-            const RowRules& rules);
+            const RowRules& rules, Arena* apart);
 
   // As those of ShardedAdamW, for what a step touched.
   void add_squared_norm(Context& ctx, Tensor& sum_1, const std::vector<TouchedRows>& touched);
@@ -41,12 +52,12 @@ class RowTables {
   // Values and state of this rank's rows, for a checkpoint; views.
   std::vector<TensorPiece> pieces();
   std::vector<DealtRows> dealt_rows();  // of split tables
-  std::vector<TensorTotal> totals() const;
 
  private:
   struct Saved {
     std::string name;
     Tensor row_KW;  // the rows that this rank owns; W: the table's width, or one
+    ReadElements read = {};
   };
   struct Table {
     const Parameter* parameter;
@@ -54,11 +65,13 @@ class RowTables {
     LazyMoments moments;
     std::vector<Saved> saved;
   };
-  Table make_table(Context& ctx, const Parameter& parameter);
+  Table make_table(Context& ctx, const Parameter& parameter) const;
+  Saved zeros(Context& ctx, const TensorTotal& tensor, std::int64_t rows) const;
   Table& table_of(const Parameter& parameter);
 
   RowOwners owners_;
   RowRules rules_;
+  Arena* apart_;
   std::vector<Table> tables_;
 };
 

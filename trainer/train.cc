@@ -238,7 +238,9 @@ bool TrainingRun::out_of_patience() const {
 // What a save takes: as measured, else by a slow disk's rate.
 double TrainingRun::save_seconds() const {
   constexpr double kBytesPerSecond = 50e6;
-  const double bytes = 3.0 * sizeof(float) * static_cast<double>(parts_.parameters.numel());
+  double bytes = 0;
+  for (const TensorTotal& tensor : parts_.saved)
+    bytes += sizeof(float) * static_cast<double>(tensor.total);
   const double measured = checkpoints_.longest_save_seconds();
   return measured > 0 ? measured : bytes / kBytesPerSecond;
 }

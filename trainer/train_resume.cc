@@ -25,6 +25,8 @@ bool free_to_change(const std::string& key) {
                                       "train.fault",
                                       "table.split",
                                       "table.group",
+                                      "table.tier",
+                                      "table.folder",
                                       "train.bucket_bytes",
                                       "train.overlap"};
   for (const char* free : kFree)
@@ -41,7 +43,7 @@ void TrainingRun::resume() {
     return !saved->config.contains(spec.key) && options_.text(spec.key) == spec.default_value;
   };
   if (saved) {
-    std::vector<TensorTotal> totals = parts_.optimiser->totals();
+    std::vector<TensorTotal> totals = parts_.saved;
     for (const TensorPiece& piece : parts_.carried) totals.push_back({piece.name, piece.total});
     std::vector<std::string> keys;
     for (const OptionSpec& spec : options_.specs())
@@ -56,6 +58,8 @@ void TrainingRun::resume() {
       checkpoints_.load(saved->step, std::span(&range, 1));
       deal_out(ctx_, comm_, parts_.groups, range, own);
     }
+    for (Parameter& p : parts_.parameters.parameters())
+      if (p.made_late()) p.all_made();
     if (!parts_.carried.empty()) load_pieces(ctx_, checkpoints_, saved->step, parts_.carried);
     parts_.exchange->values_restored();
     if (parts_.step->scales_loss())

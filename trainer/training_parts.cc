@@ -49,6 +49,19 @@ std::optional<LossScale> loss_scale_of(const Options& options) {
   return result;
 }
 
+// In a file a row lies with its owner and nowhere else.
+TableGroups groups_of(const Options& options, const Communicators& ranks,
+                      const ParameterStore& parameters) {
+  if (options.text("table.tier") != "file") return table_groups(options, ranks, parameters);
+  const std::string &split = options.text("table.split"), &how = options.text("table.group");
+  TableGroups groups(ranks, how);
+  SR_CHECK(groups.size() == ranks.size() && (ranks.size() == 1 || split != "no"), ErrorKind::usage,
+           "--table.tier=file: each of the {} ranks has rows of its own alone; give "
+           "--table.split=yes and --table.group=all, not {} and {}",
+           ranks.size(), split, how);
+  return groups;
+}
+
 RowRules row_rules(const Options& options) {
   RowRules rules;
   if (options.text("table.optimiser") == "lazy_adam") rules.rule = RowRule::lazy_adam;
@@ -88,8 +101,10 @@ TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dat
   const auto seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   apply_parameter_rules(options, parameters);
   choose_row_tables(options, parameters);
-  groups = table_groups(options, ranks, parameters);
-  parameters.allocate(ctx, seed, ranks.size(), groups.split());
+  saved = saved_tensors(parameters, row_rules(options).rule);
+  groups = groups_of(options, ranks, parameters);
+  table_files = row_table_files(ctx, options);
+  parameters.allocate(ctx, seed, ranks.size(), groups.split(), table_files.get());
   if (model->needs().slot_events > 0)
     carried = carried_pieces(
         ctx, *trained, slot_range(options.integer("train.batch"), ranks.rank(), ranks.size()));
@@ -98,16 +113,22 @@ TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dat
       ExchangeOptions{options.integer("train.bucket_bytes"),
                       options.flag("train.overlap") ? Overlap::yes : Overlap::no},
       groups);
-  optimiser = std::make_unique<Optimiser>(ctx, parameters, *exchange, row_rules(options));
+  optimiser = std::make_unique<Optimiser>(ctx, parameters, *exchange, row_rules(options),
+                                          table_files.get());
   step = std::make_unique<TrainStep>(ctx, ranks.device, *trained, *exchange, *optimiser, seed,
                                      static_cast<float>(options.real("train.clip")),
                                      loss_scale_of(options));
 }
 
-std::int64_t count_parameters(const Options& options, const Dataset& dataset) {
+ModelSize model_size(const Options& options, const Dataset& dataset) {
   ParameterStore parameters;
   const auto model = make_model(options, dataset, parameters);
-  return parameters.numel();
+  apply_parameter_rules(options, parameters);
+  choose_row_tables(options, parameters);
+  ModelSize size{parameters.numel(), 0};
+  for (const TensorTotal& tensor : saved_tensors(parameters, row_rules(options).rule))
+    size.saved += tensor.total;
+  return size;
 }
 
 }  // namespace seqrank

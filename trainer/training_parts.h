@@ -19,11 +19,13 @@ struct TrainingParts {
 
   std::string precision_note;  // one line where ctx multiplies in another precision; else ""
   TableGroups groups;  // over which tables of items are split; each rank alone: they are not
+  std::unique_ptr<Arena> table_files;  // of tables that do not lie in memory; null: there are none
   ParameterStore parameters;
   std::unique_ptr<Model> model;
   TrainedModel* trained;  // the same model
   Protocol protocol;
   TrainLoader loader;
+  std::vector<TensorTotal> saved;    // what a checkpoint holds of the parameters
   std::vector<TensorPiece> carried;  // this rank's rows of what the model carries between steps
   std::unique_ptr<GradientExchange> exchange;
   std::unique_ptr<Optimiser> optimiser;
@@ -32,8 +34,11 @@ struct TrainingParts {
   Schedule schedule;
 };
 
-// Elements of all parameters of the model that `options` describe; allocates none of them. Throws
-// as TrainingParts does.
-std::int64_t count_parameters(const Options& options, const Dataset& dataset);
+// Elements of all parameters of the model that `options` describe, and of its checkpoints;
+// allocates none of them. Throws as TrainingParts does.
+struct ModelSize {
+  std::int64_t parameters = 0, saved = 0;
+};
+ModelSize model_size(const Options& options, const Dataset& dataset);
 
 }  // namespace seqrank

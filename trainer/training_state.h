@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <span>
@@ -31,13 +32,17 @@ struct TrainingState {
   std::map<std::string, std::string> shapes;  // of parameters, "items" -> "[3416, 64]"
 };
 
+// Writes the elements from `first` on: for what is too large to be copied, or is not all there.
+using ReadElements = std::function<void(std::int64_t first, std::span<float> out)>;
+
 // Elements [begin, end) of a global tensor flattened to `total` elements.
 struct TensorPiece {
   std::string name;  // "rnn.0.w_x/weight", ".../m", ".../v"; once a rank
   std::int64_t begin = 0;
   std::int64_t end = 0;
   std::int64_t total = 0;
-  Tensor data;  // f32, end - begin elements, host
+  Tensor data;             // f32, end - begin elements, host
+  ReadElements read = {};  // how a save reads them, counted from `begin`; absent: from `data`
 };
 
 struct TensorTotal {

@@ -45,7 +45,7 @@ struct PairRate {
 std::vector<Finding> examine_exchange(const std::vector<PairRate>& pairs,
                                       const std::vector<Seat>& seats);
 
-// Bytes of one checkpoint: value and both moments of each parameter, and what describes them.
-std::int64_t checkpoint_bytes(std::int64_t parameters, std::size_t ranks);
+// Bytes of one checkpoint: its elements, and what describes them.
+std::int64_t checkpoint_bytes(std::int64_t elements, std::size_t ranks);
 
 }  // namespace seqrank

@@ -88,7 +88,7 @@ void examine_run_folder(const std::vector<StorageFacts>& storage, std::vector<Fi
 void examine_disk(const std::vector<StorageFacts>& storage, std::vector<Finding>& findings) {
   const StorageFacts& facts = storage[0];
   if (facts.run.empty() || facts.parameters < 0 || !facts.run_error.empty()) return;
-  const std::int64_t one = checkpoint_bytes(facts.parameters, storage.size());
+  const std::int64_t one = checkpoint_bytes(facts.saved, storage.size());
   const std::int64_t needed = facts.checkpoints > 0 ? 1 : 2;  // the next one replaces the oldest
   if (facts.free_bytes >= one * needed) return;
   findings.push_back({"disk",
@@ -120,10 +120,9 @@ void examine_locks(const std::vector<StorageFacts>& storage, std::vector<Finding
 
 }  // namespace
 
-std::int64_t checkpoint_bytes(std::int64_t parameters, std::size_t ranks) {
+std::int64_t checkpoint_bytes(std::int64_t elements, std::size_t ranks) {
   constexpr std::int64_t kDescription = 64 << 10;  // of a shard: names, ranges, sums, HDF5's own
-  return parameters * 3 * std::int64_t{sizeof(float)} +
-         kDescription * static_cast<std::int64_t>(ranks);
+  return elements * std::int64_t{sizeof(float)} + kDescription * static_cast<std::int64_t>(ranks);
 }
 
 std::vector<Finding> examine_storage(const std::vector<StorageFacts>& storage) {

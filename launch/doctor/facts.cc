@@ -53,6 +53,7 @@ void visit_storage(Facts& facts, Visit&& visit) {
   visit("free_bytes", facts.free_bytes);
   visit("model_error", facts.model_error);
   visit("parameters", facts.parameters);
+  visit("saved", facts.saved);
   visit("checkpoints", facts.checkpoints);
 }
 

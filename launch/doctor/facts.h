@@ -42,6 +42,7 @@ struct StorageFacts {
 
   std::string model_error;       // why the model cannot be made
   std::int64_t parameters = -1;  // of the model; -1: not known
+  std::int64_t saved = 0;        // elements of a checkpoint, where that is known
   std::int64_t checkpoints = 0;  // that the run folder holds already
 };
 

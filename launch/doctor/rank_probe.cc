@@ -99,7 +99,9 @@ StorageFacts own_storage_facts(const Options& run, int rank, const std::string& 
     return facts;
   }
   try {
-    facts.parameters = count_parameters(run, *dataset);
+    const ModelSize size = model_size(run, *dataset);
+    facts.parameters = size.parameters;
+    facts.saved = size.saved;
   } catch (const Error& error) {
     facts.model_error = error.what();
   }

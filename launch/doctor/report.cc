@@ -82,7 +82,7 @@ std::string storage_text(const Checkup& checkup) {
                       memory_words(facts.free_bytes));
   if (facts.parameters >= 0) {
     text += fmt::format("; a checkpoint of {} parameters takes {}", with_commas(facts.parameters),
-                        memory_words(checkpoint_bytes(facts.parameters, checkup.storage.size())));
+                        memory_words(checkpoint_bytes(facts.saved, checkup.storage.size())));
   }
   return text + "\n";
 }

@@ -129,7 +129,7 @@ void ItemTable::scores(Context& ctx, Tensor& score_BV, const Tensor& h_BD) const
 
 void ItemTable::score_rows(Context& ctx, Tensor& score_BT, const Tensor& h_BD, std::int64_t begin,
                            std::int64_t end) const {
-  score_vectors(ctx, score_BT, h_BD, output_->value().rows(begin, end));
+  score_vectors(ctx, score_BT, h_BD, output_->rows(ctx, begin, end));
 }
 
 void ItemTable::score_items(Context& ctx, Tensor& score_BK, const Tensor& h_BD,

@@ -24,7 +24,7 @@ PackedOrder packed_order(const Batch& batch) {
 }  // namespace
 
 Var embedding(Tape& tape, Parameter& table_VD, const Tensor& id_N, const UniqueRows& rows) {
-  const bool elsewhere = table_VD.split.ranks > 1;
+  const bool elsewhere = table_VD.split.ranks > 1 || table_VD.made_late();
   SR_ASSERT(!elsewhere || static_cast<bool>(rows.id_U), "{}: rows of other ranks, without asking",
             table_VD.name);
   if (elsewhere || tape.mode() == TapeMode::training)

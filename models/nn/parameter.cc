@@ -59,6 +59,7 @@ void initialise(const Parameter& parameter, std::uint64_t seed, std::int64_t fir
   }
 }
 
+// Of all that is here.
 void write_initial_values(Context& ctx, const Parameter& parameter, std::uint64_t seed) {
   const std::int64_t elements = parameter.local_value().numel();
   const Tensor value = parameter.local_value().reshape({elements});
@@ -77,8 +78,44 @@ Initialiser Initialiser::by_fan_in(std::int64_t inputs) {
 }
 
 Tensor Parameter::value() const {
+  SR_ASSERT(!made_late(), "{}: read whole, while rows of it were never made", name);
   if (store_->before_read_) store_->before_read_(*this);
   return value_;
+}
+
+Tensor Parameter::rows(Context& ctx, std::int64_t begin, std::int64_t end) const {
+  if (!made_late()) return value().rows(begin, end);
+  Tensor copy_ND = ctx.empty(DType::f32, {end - begin, shape[1]});
+  if (!ctx.plans()) read(begin * shape[1], copy_ND.span<float>());
+  return copy_ND;
+}
+
+void Parameter::make_rows(std::int64_t first, std::span<const std::int32_t> row_U) {
+  const std::int64_t width = shape[1];
+  std::uint8_t* const made = made_K8_.data<std::uint8_t>();
+  for (const std::int32_t u : row_U) {
+    const std::int64_t row = first + u;
+    if (is_made(row)) continue;
+    initialise(*this, seed_, row * width, value_.rows(row, row + 1).span<float>());
+    made[row / 8] |= static_cast<std::uint8_t>(1 << row % 8);
+  }
+}
+
+void Parameter::all_made() {
+  std::ranges::fill(made_K8_.span<std::uint8_t>(), std::uint8_t{0xff});
+}
+
+void Parameter::read(std::int64_t first, std::span<float> out) const {
+  const std::int64_t width = shape[1], end = first + static_cast<std::int64_t>(out.size());
+  for (std::int64_t at = first; at < end;) {
+    const std::int64_t row = at / width, stop = std::min(end, (row + 1) * width);
+    const auto part = out.subspan(at - first, stop - at);
+    if (is_made(row))
+      std::copy_n(value_.data<float>() + at, stop - at, part.begin());
+    else
+      initialise(*this, seed_, at, part);
+    at = stop;
+  }
 }
 
 Parameter& ParameterStore::declare(const std::string& name, Shape shape, Initialiser initialiser,
@@ -99,7 +136,8 @@ Parameter& ParameterStore::declare(const std::string& name, Shape shape, Initial
   return parameters_.back();
 }
 
-void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowSplit split) {
+void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowSplit split,
+                              Arena* apart) {
   SR_ASSERT(pieces % split.ranks == 0, "{} pieces of tables split over {}", pieces, split.ranks);
   const std::int64_t whole_unit = std::lcm(kAlignment, kVector * pieces);
   std::int64_t elements = 0;
@@ -122,7 +160,12 @@ void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowS
   for (Parameter& parameter : parameters_) {
     const Shape shape = parameter.shape_here();
     const std::int64_t begin = parameter.offset, end = begin + parameter.extent;
-    if (parameter.apart) {
+    const bool late = parameter.apart && apart != nullptr;
+    if (late) {
+      parameter.padded_value_ = Tensor(*apart, DType::f32, {parameter.extent}, Tag::parameter);
+      parameter.made_K8_ = ctx.empty(DType::u8, {(shape[0] + 7) / 8}, Tag::parameter);
+      std::ranges::fill(parameter.made_K8_.span<std::uint8_t>(), std::uint8_t{0});
+    } else if (parameter.apart) {
       parameter.padded_value_ = ctx.empty(DType::f32, {parameter.extent}, Tag::parameter);
       fill(ctx, parameter.padded_value_, 0);
     } else {
@@ -130,7 +173,8 @@ void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowS
       parameter.gradient = gradients_P.flat_range(begin, begin + shape.numel()).reshape(shape);
     }
     parameter.value_ = parameter.padded_value_.flat_range(0, shape.numel()).reshape(shape);
-    write_initial_values(ctx, parameter, seed);
+    parameter.seed_ = seed;
+    if (!late) write_initial_values(ctx, parameter, seed);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <span>
 #include <string>
 
 #include "backend/context.h"
@@ -64,6 +65,19 @@ struct Parameter {
 
   // Likewise; what the compute stream does next with it sees the newest values.
   Tensor value() const;
+  // Of what is here the values of rows [begin, end): a view, or a copy where rows are made late.
+  Tensor rows(Context& ctx, std::int64_t begin, std::int64_t end) const;
+
+  // A table that lies apart may get a row's initial values when the row is first asked for, so that
+  // nothing of its size is written at the start: see allocate(). It is read by the functions that
+  // follow, and by rows().
+  bool made_late() const { return static_cast<bool>(made_K8_); }
+  // Rows first + row_U[u] of what is here have values in local_value() from here on.
+  void make_rows(std::int64_t first, std::span<const std::int32_t> row_U);
+  void all_made();  // by someone who wrote them
+  // Elements from `first` on of what is here, as they are or would be made.
+  void read(std::int64_t first, std::span<float> out) const;
+
   // What is here now, newest or not.
   const Tensor& local_value() const { return value_; }
   // With the elements that nobody reads; see allocate().
@@ -76,8 +90,13 @@ struct Parameter {
 
  private:
   friend class ParameterStore;
+  bool is_made(std::int64_t row) const {
+    return (made_K8_.data<std::uint8_t>()[row / 8] >> row % 8 & 1) != 0;
+  }
   const ParameterStore* store_ = nullptr;
+  std::uint64_t seed_ = 0;
   Tensor value_, padded_value_;
+  Tensor made_K8_;  // a bit a row of what is here
 };
 
 class ParameterStore {
@@ -96,7 +115,10 @@ class ParameterStore {
   // what is read by rows, and multiples of 16 bytes of what is not. Neighbours that are not read by
   // rows lie without a gap. Of what may be split, the rows of `split` alone take room, cut into
   // pieces / split.ranks pieces; it is as large on every rank.
-  void allocate(Context& ctx, std::uint64_t seed, int pieces = 1, RowSplit split = {});
+  // apart: memory of zeros for tables that lie apart, whose rows are then made late. Null: they lie
+  // in the context's memory, and are made here.
+  void allocate(Context& ctx, std::uint64_t seed, int pieces = 1, RowSplit split = {},
+                Arena* apart = nullptr);
 
   // Called before each read of a parameter through value(): whoever brings values from elsewhere
   // makes the compute stream wait for them there. None: nothing is on its way.

@@ -273,6 +273,7 @@ std::vector<StorageFacts> good_storage(int ranks) {
   facts.token_seen = true;
   facts.free_bytes = std::int64_t{1} << 40;
   facts.parameters = 1000000;
+  facts.saved = 3000000;
   return std::vector<StorageFacts>(ranks, facts);
 }
 
@@ -311,7 +312,7 @@ TEST(Examine, AFolderThatOnlySomeSeeIsNotShared) {
 
 TEST(Examine, RoomForOneCheckpointIsAWarningForLessAnError) {
   auto storage = good_storage(2);
-  const std::int64_t one = checkpoint_bytes(1000000, 2);
+  const std::int64_t one = checkpoint_bytes(3000000, 2);
   EXPECT_GE(one, 12000000);
   storage[0].free_bytes = 2 * one - 1;
   auto findings = examine_storage(storage);

@@ -1,0 +1,73 @@
+// Blocks mapped from files by offset 0, shared, so that pages are written back to them.
+#include "trainer/file_memory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <system_error>
+
+#include "backend/check.h"
+#include "data/file.h"
+
+namespace seqrank {
+namespace {
+
+// File systems that cannot reserve give zeros all the same; where such a disk fills up later, the
+// process ends with SIGBUS.
+void reserve(const File& file, std::size_t bytes) {
+  const auto size = static_cast<off_t>(bytes);
+  if (::fallocate(file.descriptor(), 0, 0, size) == 0) return;
+  const int code = errno;
+  const bool cannot = code == EOPNOTSUPP || code == ENOSYS;
+  SR_CHECK(cannot && ::ftruncate(file.descriptor(), size) == 0, ErrorKind::device,
+           "{}: no room for {:.1f} GB of a table: {}; give another --table.folder", file.path(),
+           static_cast<double>(bytes) / 1e9, std::strerror(cannot ? errno : code));
+}
+
+class FileMemory final : public Memory {
+ public:
+  explicit FileMemory(std::string folder) : folder_(std::move(folder)) {}
+
+  void* obtain(std::size_t bytes) override {
+    std::error_code error;
+    std::filesystem::create_directories(folder_, error);
+    SR_CHECK(!error, ErrorKind::data, "{}: cannot be made: {}", folder_, error.message());
+    const File file = File::temporary_beside(folder_ + "/table");
+    reserve(file, bytes);
+    // The mapping keeps the file.
+    void* block = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.descriptor(), 0);
+    SR_CHECK(block != MAP_FAILED, ErrorKind::device, "{}: {} bytes cannot be mapped: {}",
+             file.path(), bytes, std::strerror(errno));
+    ::madvise(block, bytes, MADV_RANDOM);  // rows: what lies beside one is not read soon
+    std::lock_guard lock(mutex_);
+    bytes_[block] = bytes;
+    return block;
+  }
+
+  void give_back(void* block) override {
+    std::lock_guard lock(mutex_);
+    const auto entry = bytes_.find(block);
+    ::munmap(block, entry->second);
+    bytes_.erase(entry);
+  }
+
+ private:
+  std::string folder_;
+  std::mutex mutex_;
+  std::map<void*, std::size_t> bytes_;
+};
+
+}  // namespace
+
+std::unique_ptr<Memory> make_file_memory(const std::string& folder) {
+  return std::make_unique<FileMemory>(folder);
+}
+
+}  // namespace seqrank
