@@ -89,12 +89,6 @@ CataloguePlan plan_of(const Options& given) {
   return plan;
 }
 
-Json by_tag(const BytesByTag& bytes) {
-  Json json = Json::object();
-  for (int tag = 0; tag < kTags; ++tag) json[tag_name(static_cast<Tag>(tag))] = bytes[tag];
-  return json;
-}
-
 Json to_json(const CatalogueRow& row) {
   Json json = {{"what", row.what}, {"table", row.table}, {"items", row.items}};
   if (!row.skipped.empty()) {
@@ -112,8 +106,8 @@ Json to_json(const CatalogueRow& row) {
   json["copy_bytes_per_s"] = row.rates.bytes_per_s;
   json["floor_seconds"] = row.floor_seconds();
   json["extra_bytes"] = row.extra_bytes;
-  json["held_bytes"] = by_tag(row.held_bytes);
-  json["peak_bytes"] = by_tag(row.peak_bytes);
+  json["held_bytes"] = json_of(row.held_bytes);
+  json["peak_bytes"] = json_of(row.peak_bytes);
   return json;
 }
 

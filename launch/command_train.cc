@@ -8,6 +8,7 @@
 #include "data/dataset.h"
 #include "launch/command.h"
 #include "launch/doctor/report.h"
+#include "launch/memory_size.h"
 #include "launch/model_choice.h"
 #include "launch/output.h"
 #include "launch/progress.h"
@@ -73,16 +74,16 @@ std::string outcome_words(const TrainResult& result, const std::string& run) {
 
 std::string result_json(const TrainResult& result, int ranks) {
   const char* outcomes[] = {"finished", "stopped_early", "stopped_resumable"};
-  Json json = {{"outcome", outcomes[static_cast<int>(result.outcome)]},
-               {"steps", result.steps},
-               {"saved_step", result.saved_step},
-               {"best_step", result.best_step},
-               {"best_" + result.selection, result.best_value},
-               {"seconds", result.seconds},
-               {"events_per_s", result.events_per_s},
-               {"ranks", ranks}};
-  for (int tag = 0; tag < kTags; ++tag)
-    json["peak_bytes"][tag_name(static_cast<Tag>(tag))] = result.peak_bytes[tag];
+  const Json json = {{"outcome", outcomes[static_cast<int>(result.outcome)]},
+                     {"steps", result.steps},
+                     {"saved_step", result.saved_step},
+                     {"best_step", result.best_step},
+                     {"best_" + result.selection, result.best_value},
+                     {"seconds", result.seconds},
+                     {"events_per_s", result.events_per_s},
+                     {"ranks", ranks},
+                     {"peak_bytes", json_of(result.peak_bytes)},
+                     {"checkpoint_bytes", result.checkpoint_bytes}};
   return json.dump(2) + "\n";
 }
 

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "backend/check.h"
 
@@ -38,6 +39,12 @@ std::string memory_words(std::int64_t bytes) {
   }
   return value < 10 && unit > 0 ? fmt::format("{:.1f} {}", value, units[unit])
                                 : fmt::format("{:.0f} {}", value, units[unit]);
+}
+
+nlohmann::ordered_json json_of(const BytesByTag& bytes) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (int tag = 0; tag < kTags; ++tag) json[tag_name(static_cast<Tag>(tag))] = bytes[tag];
+  return json;
 }
 
 }  // namespace seqrank

@@ -25,6 +25,7 @@ std::string plan_text(const MemoryPlan& plan, int ranks) {
   std::vector<std::vector<std::string>> rows;
   for (int tag = 0; tag < kTags; ++tag)
     rows.push_back({tag_name(static_cast<Tag>(tag)), memory_words(plan.peak_bytes[tag])});
+  rows.push_back({"copy to save", memory_words(plan.checkpoint_bytes)});
   rows.push_back({"together", memory_words(plan.total())});
   if (plan.file_bytes > 0) rows.push_back({"beside it, in files", memory_words(plan.file_bytes)});
   return fmt::format("\n{} parameters; a rank of {} takes at most\n", with_commas(plan.parameters),
@@ -33,12 +34,13 @@ std::string plan_text(const MemoryPlan& plan, int ranks) {
 }
 
 std::string plan_json(const MemoryPlan& plan, int ranks, std::int64_t available) {
-  Json json = {{"ranks", ranks}, {"parameters", plan.parameters}, {"peak_bytes", Json::object()}};
-  for (int tag = 0; tag < kTags; ++tag)
-    json["peak_bytes"][tag_name(static_cast<Tag>(tag))] = plan.peak_bytes[tag];
-  json["total_bytes"] = plan.total();
-  json["file_bytes"] = plan.file_bytes;
-  json["available_bytes"] = available;
+  const Json json = {{"ranks", ranks},
+                     {"parameters", plan.parameters},
+                     {"peak_bytes", json_of(plan.peak_bytes)},
+                     {"checkpoint_bytes", plan.checkpoint_bytes},
+                     {"total_bytes", plan.total()},
+                     {"file_bytes", plan.file_bytes},
+                     {"available_bytes", available}};
   return json.dump(2) + "\n";
 }
 

@@ -52,6 +52,8 @@ class CheckpointStore {
   // reported and its folder removed, and under SaveFailure::stop thrown as Error(checkpoint).
   // Nothing to do when no save was begun.
   void finish_save();
+  // Of the copies, which are kept from the first save on.
+  std::int64_t copied_bytes() const;
   bool saving() const { return saving_; }  // begun and not finished; the same on all ranks
   // What the longest save of this process took, from the copy to the manifest; 0 = none yet.
   double longest_save_seconds() const { return longest_save_seconds_; }

@@ -54,14 +54,21 @@ void plan_evaluation(Context& ctx, Communicator& comm, TrainingParts& parts,
 }
 
 // Rows of split tables are brought into ranges; see dealt_rows.cc.
-void plan_save(Context& ctx, Communicator& comm, TrainingParts& parts) {
-  to_host(ctx, parts.optimiser->pieces());
+//
+// Returns the bytes of the copy that is written.
+std::int64_t plan_save(Context& ctx, Communicator& comm, TrainingParts& parts) {
+  std::int64_t elements = 0;
+  for (const TensorPiece& piece : to_host(ctx, parts.optimiser->pieces()))
+    elements += piece.read ? 0 : piece.end - piece.begin;
+  for (const TensorPiece& piece : parts.carried) elements += piece.end - piece.begin;
   std::vector<TensorPiece> ranges;
   for (const DealtRows& own : parts.optimiser->dealt_rows()) {
     const TensorPiece arrived = empty_range(ctx, comm, own);
     const TensorPiece sent = own.read ? empty_range(ctx, comm, own) : TensorPiece();
     ranges.push_back(empty_range(ctx, comm, own));
+    elements += ranges.back().end - ranges.back().begin;
   }
+  return elements * static_cast<std::int64_t>(sizeof(float));
 }
 
 // The first number of a file; none where there is no such file, or a word.
@@ -75,7 +82,7 @@ std::int64_t number_in(const char* path) {
 }  // namespace
 
 std::int64_t MemoryPlan::total() const {
-  return std::accumulate(peak_bytes.begin(), peak_bytes.end(), std::int64_t{0});
+  return std::accumulate(peak_bytes.begin(), peak_bytes.end(), checkpoint_bytes);
 }
 
 MemoryPlan plan_memory(const Dataset& dataset, const Options& options, int ranks, int threads) {
@@ -86,8 +93,8 @@ MemoryPlan plan_memory(const Dataset& dataset, const Options& options, int ranks
   TrainingParts parts(ctx, *comm, dataset, of_one_host);
   plan_steps(parts);
   plan_evaluation(ctx, *comm, parts, options);
-  plan_save(ctx, *comm, parts);
   MemoryPlan plan;
+  plan.checkpoint_bytes = plan_save(ctx, *comm, parts);
   plan.parameters = parts.parameters.numel();
   plan.peak_bytes = ctx.arena().peak_bytes();
   if (parts.table_files)

@@ -10,10 +10,11 @@
 namespace seqrank {
 
 struct MemoryPlan {
-  BytesByTag peak_bytes{};      // of rank 0, whose share is never the smallest
-  std::int64_t file_bytes = 0;  // of its tables in files, which are not memory
-  std::int64_t parameters = 0;  // elements
-  std::int64_t total() const;   // as if all peaks came at once
+  BytesByTag peak_bytes{};            // of rank 0, whose share is never the smallest
+  std::int64_t checkpoint_bytes = 0;  // of the copy that saves write from
+  std::int64_t file_bytes = 0;        // of its tables in files, which are not memory
+  std::int64_t parameters = 0;        // elements
+  std::int64_t total() const;         // of memory, as if all peaks came at once
 };
 
 // `options` as train() takes them. Looks at batches of an epoch, at most 512, and plans steps with

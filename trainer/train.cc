@@ -94,6 +94,7 @@ TrainResult TrainingRun::run() {
   result.selection = selection_metric(parts_.protocol.kind());
   result.seconds = started_.seconds();
   result.peak_bytes = ctx_.arena().peak_bytes();
+  result.checkpoint_bytes = checkpoints_.copied_bytes();
   result.events_per_s = step_seconds_ > 0 ? static_cast<double>(events_) / step_seconds_ : 0;
   return result;
 }

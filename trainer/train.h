@@ -44,9 +44,10 @@ struct TrainResult {
   std::int64_t best_step = 0;
   double best_value = 0;  // of the validation at best_step, by this metric
   std::string selection;
-  double seconds = 0;       // of this process, evaluations and saving included
-  double events_per_s = 0;  // over all ranks, training steps alone
-  BytesByTag peak_bytes{};  // of this rank's device memory
+  double seconds = 0;                 // of this process, evaluations and saving included
+  double events_per_s = 0;            // over all ranks, training steps alone
+  BytesByTag peak_bytes{};            // of this rank's device memory
+  std::int64_t checkpoint_bytes = 0;  // of the host's, for the copy that saves write from
 };
 
 // Everything but "model.*", whose declarations depend on the model's name.

@@ -18,7 +18,8 @@ class MemoryPlans : public Train {
     const Dataset dataset = Dataset::open(given.text("data"));
     const MemoryPlan plan = plan_memory(dataset, given, ranks, 1);
     const TrainResult taken = run(ranks, name, settings);
-    std::int64_t sum = 0;
+    EXPECT_EQ(plan.checkpoint_bytes, taken.checkpoint_bytes) << name;
+    std::int64_t sum = taken.checkpoint_bytes;
     for (int tag = 0; tag < kTags; ++tag) {
       sum += taken.peak_bytes[tag];
       if (tag > static_cast<int>(Tag::optimiser)) continue;

@@ -116,7 +116,8 @@ TEST_F(TableFile, IsPlannedApartFromMemory) {
     const std::int64_t rows = 60 / ranks;
     EXPECT_GE(plan.file_bytes, rows * (64 + 1) * 4);
     EXPECT_LE(plan.file_bytes, rows * (64 + 1) * 4 * 5 / 4);
-    std::int64_t sum = 0;
+    EXPECT_EQ(plan.checkpoint_bytes, taken.checkpoint_bytes);
+    std::int64_t sum = taken.checkpoint_bytes;
     for (const std::int64_t bytes : taken.peak_bytes) sum += bytes;
     EXPECT_NEAR(static_cast<double>(plan.total()) / static_cast<double>(sum), 1, 0.1);
     for (const Tag tag : {Tag::parameter, Tag::gradient, Tag::optimiser})
