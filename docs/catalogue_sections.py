@@ -40,7 +40,8 @@ def lines_of(record, words):
 
 
 FLOOR = ("The floor is the larger of the operations over the rate of matrix products and the bytes "
-         "over the rate of copies, measured around each line. Extra memory is the arena's peak less "
+         "over the rate of copies, measured around each line. What a copy writes over is read first and "
+         "not counted, so that work which writes where it reads can be faster. Extra memory is the arena's peak less "
          "table, gradient, moments, states, the states' gradient, and ids.")
 
 
