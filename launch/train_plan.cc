@@ -49,8 +49,13 @@ class Fitting {
  public:
   // groups: table.group of more ranks than these, of which nobody knows the hosts.
   Fitting(const Dataset& dataset, const Options& run, const std::string& groups, int ranks,
-          std::int64_t available)
-      : dataset_(dataset), run_(run), groups_(groups), ranks_(ranks), available_(available) {}
+          int threads, std::int64_t available)
+      : dataset_(dataset),
+        run_(run),
+        groups_(groups),
+        ranks_(ranks),
+        threads_(threads),
+        available_(available) {}
 
   // "--train.batch=48, 8 ranks or --loss.kind=sampled_softmax"; "" where nothing does.
   std::string words() const {
@@ -90,7 +95,7 @@ class Fitting {
       Options changed = run_;
       if (ranks != ranks_) changed.set("table.group", groups_, "plan");
       for (const auto& [key, value] : settings) changed.set(key, value, "plan");
-      return plan_memory(dataset_, changed, ranks, 1).total() <= available_;
+      return plan_memory(dataset_, changed, ranks, threads_).total() <= available_;
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::usage) throw;
       return false;
@@ -125,7 +130,7 @@ class Fitting {
   const Dataset& dataset_;
   const Options& run_;
   std::string groups_;
-  int ranks_;
+  int ranks_, threads_;
   std::int64_t available_;
 };
 
@@ -146,14 +151,15 @@ void refuse_too_much(const MemoryPlan& plan, const Fitting& fitting, std::int64_
 void tell_memory_plan(const Options& given, const Dataset& dataset) {
   const Options run = options_of_run(given);
   const int ranks = static_cast<int>(given.integer("ranks"));
-  const MemoryPlan plan =
-      plan_memory(dataset, run, ranks, static_cast<int>(given.integer("threads")));
+  const int threads = static_cast<int>(given.integer("threads"));
+  const MemoryPlan plan = plan_memory(dataset, run, ranks, threads);
   const std::int64_t available = given.has("memory")
                                      ? parse_memory_size("memory", given.text("memory"))
                                      : available_memory_bytes();
   print_out(plan_text(plan, ranks));
   if (given.has("json")) write_file(given.text("json"), plan_json(plan, ranks, available));
-  refuse_too_much(plan, {dataset, run, run.text("table.group"), ranks, available}, available);
+  refuse_too_much(plan, {dataset, run, run.text("table.group"), ranks, threads, available},
+                  available);
 }
 
 void check_memory(const Options& given, const Dataset& dataset, Communicator& comm, int threads) {
@@ -164,7 +170,7 @@ void check_memory(const Options& given, const Dataset& dataset, Communicator& co
   if (groups == "node")
     run.set("table.group", std::to_string(comm.split_shared()->size()), "this run's hosts");
   refuse_too_much(plan_memory(dataset, run, comm.size(), threads),
-                  {dataset, run, groups, comm.size(), available}, available);
+                  {dataset, run, groups, comm.size(), threads, available}, available);
 }
 
 }  // namespace seqrank
