@@ -114,7 +114,7 @@ void CheckpointStore::begin_save(const TrainingState& state, std::span<const Ten
 std::int64_t CheckpointStore::copied_bytes() const {
   std::int64_t bytes = 0;
   for (const HostPiece& piece : pending_->pieces)
-    bytes += static_cast<std::int64_t>(piece.values.size() * sizeof(float));
+    bytes += static_cast<std::int64_t>(piece.copy.size() * sizeof(float));
   return bytes;
 }
 
@@ -132,8 +132,10 @@ void CheckpointStore::copy_pieces(std::span<const TensorPiece> mine) {
     copy.end = piece.end;
     copy.total = piece.total;
     copy.read = piece.read;
-    const auto values = piece.read ? std::span<const float>() : piece.data.span<float>();
-    copy.values.assign(values.begin(), values.end());
+    copy.given = piece.apart ? piece.data : Tensor();
+    const auto values =
+        piece.read || piece.apart ? std::span<const float>() : piece.data.span<float>();
+    copy.copy.assign(values.begin(), values.end());
   }
 }
 
@@ -157,6 +159,7 @@ void CheckpointStore::finish_save() {
   if (!saving_) return;
   saving_ = false;
   pending_->written.wait();
+  for (HostPiece& piece : pending_->pieces) piece.given = Tensor();
   const Stopwatch watch;
   const std::vector<std::string> outcomes = communicator_.all_gather_text(pending_->outcome);
   std::string failure;

@@ -51,7 +51,7 @@ std::uint64_t write_values(const File& file, const HostPiece& piece, std::int64_
   std::vector<float> read;
   for (std::int64_t done = 0; done < piece.end - piece.begin; done += kBlock) {
     const std::int64_t elements = std::min(kBlock, piece.end - piece.begin - done);
-    const float* block = piece.values.data() + done;
+    const float* block = piece.values() + done;
     if (piece.read) {
       read.resize(static_cast<std::size_t>(elements));
       piece.read(done, read);

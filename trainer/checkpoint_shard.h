@@ -14,15 +14,17 @@
 
 namespace seqrank {
 
-// A piece copied to host memory, so that training may go on, or one that is read while it is
-// written.
+// A piece in host memory that training does not touch while it goes on, or one that is read while
+// it is written.
 struct HostPiece {
   std::string name;
   std::int64_t begin = 0;
   std::int64_t end = 0;
   std::int64_t total = 0;
-  std::vector<float> values;  // end - begin
-  ReadElements read = {};     // in place of them
+  std::vector<float> copy;  // end - begin elements
+  Tensor given = {};        // in place of the copy
+  ReadElements read = {};   // in place of both
+  const float* values() const { return given ? given.data<float>() : copy.data(); }
 };
 
 // The file is on disk and its sum taken when this returns.

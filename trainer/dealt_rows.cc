@@ -75,6 +75,7 @@ TensorPiece range_of(Context& ctx, Communicator& comm, const TableGroups& groups
   const RowOwners owners(groups, own.rows, comm.rank(), comm.size());
   const Traffic traffic = traffic_of(comm, owners, width);
   TensorPiece range = empty_range(ctx, comm, own);
+  range.apart = true;
   Tensor arrived = host_memory(ctx, range.data.numel());
   const Tensor sent = own_rows(ctx, own).reshape({own.row_KD.numel()});
   comm.all_to_all_v(arrived, traffic.of_range, sent, traffic.of_owned);

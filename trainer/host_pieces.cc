@@ -12,6 +12,7 @@ std::vector<TensorPiece> to_host(Context& ctx, std::span<const TensorPiece> piec
       Tensor copy(ctx.host_arena(), piece.data.dtype(), piece.data.shape(), Tag::workspace);
       copy_to_host(ctx, copy, piece.data);
       piece.data = copy;
+      piece.apart = true;
     }
   }
   ctx.compute().synchronize();

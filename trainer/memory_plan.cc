@@ -53,8 +53,7 @@ void plan_evaluation(Context& ctx, Communicator& comm, TrainingParts& parts,
       [&blocks] { return ++blocks > kBlocks; }, parts.exchange.get());
 }
 
-// Rows of split tables are brought into ranges; see dealt_rows.cc.
-//
+// Rows of split tables are brought into ranges, which are written as they are; see dealt_rows.cc.
 // Returns the bytes of the copy that is written.
 std::int64_t plan_save(Context& ctx, Communicator& comm, TrainingParts& parts) {
   std::int64_t elements = 0;
@@ -66,7 +65,6 @@ std::int64_t plan_save(Context& ctx, Communicator& comm, TrainingParts& parts) {
     const TensorPiece arrived = empty_range(ctx, comm, own);
     const TensorPiece sent = own.read ? empty_range(ctx, comm, own) : TensorPiece();
     ranges.push_back(empty_range(ctx, comm, own));
-    elements += ranges.back().end - ranges.back().begin;
   }
   return elements * static_cast<std::int64_t>(sizeof(float));
 }

@@ -266,6 +266,7 @@ void TrainingRun::save() {
     folder_.sync_metrics();
     state_.metrics_bytes = folder_.metrics_bytes();
   }
+  checkpoints_.finish_save();  // what it still writes is let go before as much is gathered again
   auto pieces = parts_.optimiser->pieces();
   pieces.insert(pieces.end(), parts_.carried.begin(), parts_.carried.end());
   pieces = to_host(ctx_, pieces);

@@ -43,6 +43,7 @@ struct TensorPiece {
   std::int64_t total = 0;
   Tensor data;             // f32, end - begin elements, host
   ReadElements read = {};  // how a save reads them, counted from `begin`; absent: from `data`
+  bool apart = false;      // `data` is nobody else's: a save need not copy it
 };
 
 struct TensorTotal {
