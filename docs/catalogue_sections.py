@@ -67,13 +67,14 @@ def plans(records, _):
     lines = []
     for r in records:
         plan, train = r.part("plan"), r.part("train")
-        taken = sum(train["peak_bytes"].values())
+        taken = sum(train["peak_bytes"].values()) + train.get("checkpoint_bytes", 0)
         lines.append([r.get("title"), number(plan["parameters"]), memory(plan["total_bytes"]),
                       memory(taken), f"{plan['total_bytes'] / taken:.3f}",
                       memory(plan.get("file_bytes", 0)), memory(r.get("peak_rss_bytes")),
                       number(train["steps"]), number(train["events_per_s"])])
     return ["Planned: what `--dry-run` said. Taken: the peaks that the arena counted in the run, by "
-            "tag, added up. The process has more: code, libraries, a checkpoint's copy, and of "
-            "tables in files the pages that the system still keeps, which it may take back.", ""] + \
+            "tag, added up, and the copy that saves write from. The process has more: code, "
+            "libraries, and of tables in files the pages that the system still keeps, which it may "
+            "take back.", ""] + \
         table(["run", "parameters", "planned", "taken", "planned / taken", "in files",
                "largest process", "steps", "events/s"], lines)

@@ -30,6 +30,13 @@ std::vector<OptionSpec> evaluate_options() {
       {"table.group", OptionKind::text, "node",
        "ranks that a split table is dealt out to, each group holding all rows: node (those of a "
        "host), all, or a number that divides the ranks"},
+      {"table.tier", OptionKind::choice, "memory",
+       "where tables lie that are trained by rows (table.optimiser), and when they are used; file: "
+       "on "
+       "disk, so that they may be larger than memory (CPU alone)",
+       "memory|file"},
+      {"table.folder", OptionKind::text, "",
+       "table.tier=file: a folder on a fast disk; without it, the run folder"},
       {"evaluate.seen", OptionKind::choice, "",
        "whether items of the history may be ranked again; without it, protocol session keeps them "
        "and the others mask them",

@@ -6,6 +6,7 @@
 #include "trainer/dealt_rows.h"
 #include "trainer/evaluate.h"
 #include "trainer/host_pieces.h"
+#include "trainer/row_tables.h"
 #include "trainer/run_folder.h"
 
 namespace seqrank {
@@ -61,7 +62,7 @@ void load_run(Context& ctx, const Communicators& ranks, const std::string& run,
     const auto saved = state->config.find(spec.key);
     if (saved != state->config.end()) loaded.options.set(spec.key, saved->second, run);
   }
-  for (const char* key : {"table.split", "table.group"})
+  for (const char* key : {"table.split", "table.group", "table.tier", "table.folder"})
     if (settings.contains(key)) loaded.options.set(key, settings.at(key), "command line");
   loaded.model = build_model(name, loaded.options, dataset, loaded.parameters);
   std::vector<TensorTotal> totals;
@@ -70,7 +71,11 @@ void load_run(Context& ctx, const Communicators& ranks, const std::string& run,
   check_catalogue(run, dataset, *state, checkpoints, totals);
   loaded.groups = table_groups(loaded.options, ranks, loaded.parameters);
   const bool split = loaded.groups.size() > 1;
-  loaded.parameters.allocate(ctx, state->seed, split ? ranks.size() : 1, loaded.groups.split());
+  if (!loaded.options.has("table.folder")) loaded.options.set("table.folder", run, run);
+  const auto files = row_table_files(ctx, loaded.options);
+  for (Parameter& p : loaded.parameters.parameters()) p.apart = files && p.access == Access::rows;
+  loaded.parameters.allocate(ctx, state->seed, split ? ranks.size() : 1, loaded.groups.split(),
+                             files.get());
   std::vector<TensorPiece> pieces;
   for (Parameter& p : loaded.parameters.parameters()) {
     if (p.split.ranks > 1) continue;
@@ -78,6 +83,7 @@ void load_run(Context& ctx, const Communicators& ranks, const std::string& run,
     pieces.push_back({p.name + "/weight", 0, total, total, p.local_value().reshape({total})});
   }
   load_pieces(ctx, checkpoints, state->step, pieces);
+  for (Parameter& p : loaded.parameters.parameters()) p.all_made();
   if (split) load_split(ctx, ranks, checkpoints, state->step, loaded);
   loaded.origin = fmt::format("{} at step {}", run, state->step);
 }

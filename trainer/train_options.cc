@@ -27,12 +27,6 @@ std::vector<OptionSpec> train_options() {
        "count "
        "their own updates), which decay only then",
        "adamw|rowwise_adagrad|lazy_adam"},
-      {"table.tier", OptionKind::choice, "memory",
-       "where tables of the two latter lie; file: on disk, so that they may be larger than memory "
-       "(CPU alone)",
-       "memory|file"},
-      {"table.folder", OptionKind::text, "",
-       "table.tier=file: a folder on a fast disk; without it, the run folder"},
       {"train.init_from", OptionKind::text, "",
        "run folder, or one of its checkpoints, whose weights a new run starts from: parameters by "
        "name, items by key"},

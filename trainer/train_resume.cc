@@ -58,8 +58,7 @@ void TrainingRun::resume() {
       checkpoints_.load(saved->step, std::span(&range, 1));
       deal_out(ctx_, comm_, parts_.groups, range, own);
     }
-    for (Parameter& p : parts_.parameters.parameters())
-      if (p.made_late()) p.all_made();
+    for (Parameter& p : parts_.parameters.parameters()) p.all_made();
     if (!parts_.carried.empty()) load_pieces(ctx_, checkpoints_, saved->step, parts_.carried);
     parts_.exchange->values_restored();
     if (parts_.step->scales_loss())

@@ -101,10 +101,6 @@ void Parameter::make_rows(std::int64_t first, std::span<const std::int32_t> row_
   }
 }
 
-void Parameter::all_made() {
-  std::ranges::fill(made_K8_.span<std::uint8_t>(), std::uint8_t{0xff});
-}
-
 void Parameter::read(std::int64_t first, std::span<float> out) const {
   const std::int64_t width = shape[1], end = first + static_cast<std::int64_t>(out.size());
   for (std::int64_t at = first; at < end;) {

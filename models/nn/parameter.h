@@ -74,8 +74,8 @@ struct Parameter {
   bool made_late() const { return static_cast<bool>(made_K8_); }
   // Rows first + row_U[u] of what is here have values in local_value() from here on.
   void make_rows(std::int64_t first, std::span<const std::int32_t> row_U);
-  void all_made();  // by someone who wrote them
-  // Elements from `first` on of what is here, as they are or would be made.
+  void all_made() { made_K8_ = Tensor(); }  // by someone who wrote them: a table as any other
+  // Elements from `first` on of what is here, as they are or would be made; host memory.
   void read(std::int64_t first, std::span<float> out) const;
 
   // What is here now, newest or not.
@@ -91,7 +91,7 @@ struct Parameter {
  private:
   friend class ParameterStore;
   bool is_made(std::int64_t row) const {
-    return (made_K8_.data<std::uint8_t>()[row / 8] >> row % 8 & 1) != 0;
+    return !made_late() || (made_K8_.data<std::uint8_t>()[row / 8] >> row % 8 & 1) != 0;
   }
   const ParameterStore* store_ = nullptr;
   std::uint64_t seed_ = 0;

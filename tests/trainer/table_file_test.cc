@@ -4,6 +4,7 @@
 
 #include "tests/trainer/train_support.h"
 #include "trainer/file_memory.h"
+#include "trainer/load_model.h"
 #include "trainer/memory_plan.h"
 
 namespace seqrank {
@@ -60,6 +61,26 @@ TEST_F(TableFile, IsEvaluatedAsATableInMemory) {
   EXPECT_GT(value, 0);
   EXPECT_NEAR(saved("file").best_value, value, 2e-3);
   EXPECT_NEAR(saved("three").best_value, value, 2e-3);
+}
+
+// Into memory or a file, on one rank and on three.
+TEST_F(TableFile, IsUsedFromAFileOrFromMemory) {
+  run(1, "used", in_file());
+  const Dataset dataset = Dataset::open(data_);
+  const auto answer = [&](Communicator& comm, const Settings& how) {
+    Context ctx(Device::cpu, 1);
+    const auto loaded =
+        load_model(ctx, comm, temp_.path() + "/used", "", dataset, how, [](const std::string&) {});
+    const Protocol protocol(dataset, protocol_options_from(loaded->options));
+    return evaluate(ctx, comm, *loaded->model, protocol,
+                    evaluate_options_from(loaded->options, Split::test), loaded->exchange.get())
+        .rank_Q;
+  };
+  const auto memory = answer(*make_null_communicator(), {{"table.tier", "memory"}});
+  EXPECT_EQ(answer(*make_null_communicator(), {}), memory);
+  with_ranks(3, [&](Communicator& comm) {
+    EXPECT_EQ(answer(comm, {{"table.split", "yes"}, {"table.group", "all"}}), memory);
+  });
 }
 
 // Into memory and out of it, too.
