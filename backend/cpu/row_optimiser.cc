@@ -10,6 +10,14 @@ namespace seqrank::cpu {
 namespace {
 constexpr std::int64_t kGrain = 1 << 14;  // elements worth a thread
 constexpr float kEpsilon = 1e-8f;         // of Adagrad
+
+bool all_zeros(const float* x, std::int64_t d) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t j = 0; j < d; ++j) sum += std::abs(x[j]);
+  return sum == 0;
+}
+
 }  // namespace
 
 void rowwise_adagrad(Context& ctx, Tensor& w_KD, Tensor& sum_K, const Tensor& id_U,
@@ -25,6 +33,7 @@ void rowwise_adagrad(Context& ctx, Tensor& w_KD, Tensor& sum_K, const Tensor& id
   parallel_for(ctx, id_U.dim(0), kGrain / d + 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t u = begin; u < end; ++u) {
       const float* const g = gradients + u * d;
+      if (all_zeros(g, d)) continue;
       float* const w = table + id[u] * d;
       float squares = 0;
 #pragma omp simd reduction(+ : squares)
@@ -56,6 +65,7 @@ void lazy_adam(Context& ctx, Tensor& w_KD, LazyMoments& moments, const Tensor& i
     for (std::int64_t u = begin; u < end; ++u) {
       const std::int64_t row = id[u];
       const float* const g = gradients + u * d;
+      if (all_zeros(g, d)) continue;
       float *const w = w_all + row * d, *const m = m_all + row * d, *const v = v_all + row * d;
       const double count = updates[row] + 1.0;
       updates[row] = static_cast<float>(count);

@@ -1,6 +1,6 @@
 // Rows of a table updated where they lie, on a CUDA device: a warp a row, whose lanes take
 // neighbouring columns. Bound by memory: 12 bytes an element for Adagrad, whose gradient is read
-// twice (the second time from a cache), 28 for lazy Adam, and rows lie apart.
+// more than once (from a cache, after the first time), 28 for lazy Adam, and rows lie apart.
 #include <cmath>
 
 #include "backend/cuda/elements.h"
@@ -13,6 +13,13 @@ namespace {
 
 constexpr float kEpsilon = 1e-8f;  // of Adagrad
 
+// The same for all lanes.
+__device__ bool all_zeros(const float* x, std::int64_t d) {
+  float sum = 0;
+  for (std::int64_t j = lane_index(); j < d; j += 32) sum += fabsf(x[j]);
+  return warp_sum(sum) == 0.f;
+}
+
 __global__ void rowwise_adagrad_kernel(float* w_KD, float* sum_K, const std::int32_t* id_U,
                                        const float* g_UD, const float* scale_1, RowRate rate,
                                        std::int64_t rows, std::int64_t d) {
@@ -21,6 +28,7 @@ __global__ void rowwise_adagrad_kernel(float* w_KD, float* sum_K, const std::int
   if (u >= rows || factor == 0) return;
   const std::int64_t row = id_U[u];
   const float* const g = g_UD + u * d;
+  if (all_zeros(g, d)) return;
   float squares = 0;
   for (std::int64_t j = lane_index(); j < d; j += 32) squares += (g[j] * factor) * (g[j] * factor);
   const float before = sum_K[row];
@@ -41,6 +49,7 @@ __global__ void lazy_adam_kernel(float* w_KD, float* m_KD, float* v_KD, float* u
   const float factor = *scale_1;
   if (u >= rows || factor == 0) return;
   const std::int64_t row = id_U[u];
+  if (all_zeros(g_UD + u * d, d)) return;
   const float count = updates_K[row] + 1;
   __syncwarp();  // all lanes have read it
   if (lane_index() == 0) updates_K[row] = count;

@@ -1,7 +1,8 @@
 // Updates of chosen rows of a table: only they are read and written, whatever the table's size.
 // Rows of w_KD, which are id_U (i32, distinct), have the gradients g_UD, that are multiplied by
-// scale_1; see clip_scale(). Where scale_1 = 0 nothing is written. Weight decay is decoupled, and
-// a row decays only when it is updated.
+// scale_1; see clip_scale(). Where scale_1 = 0 nothing is written, and a
+// row stays as it is whose gradient is all zeros: it was looked up beside those that count. Weight
+// decay is decoupled, and a row decays only when it is updated.
 #pragma once
 
 #include "backend/ops/optimiser.h"

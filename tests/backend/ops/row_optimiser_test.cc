@@ -147,5 +147,34 @@ SEQRANK_OP_TEST(RowOptimisers, WriteNothingWhereTheScaleIsZero) {
     EXPECT_EQ(get_values(ctx, tensor), (std::vector<double>{1, 2, 3})) << name;
 }
 
+// Untied tables look up the ids of each other: what has no gradient knows nothing of the step.
+SEQRANK_OP_TEST(RowOptimisers, LeaveRowsWithoutGradientAlone) {
+  Context ctx(device, 1);
+  const auto tensor = [&](DType type, Shape shape, const std::vector<double>& values) {
+    Tensor x = ctx.empty(type, shape);
+    set_values(ctx, x, values);
+    return x;
+  };
+  const auto rows = [&] { return tensor(DType::f32, {2, 2}, {1, 2, 3, 4}); };
+  const auto sums = [&] { return tensor(DType::f32, {2}, {5, 6}); };
+  const Tensor id = tensor(DType::i32, {2}, {1, 0}), scale = tensor(DType::f32, {1}, {1});
+  const Tensor g = tensor(DType::f32, {2, 2}, {0, 0, 0, 1});
+  Tensor w = rows(), sum = sums();
+  rowwise_adagrad(ctx, w, sum, id, g, scale, kRate);
+  EXPECT_EQ(get_values(ctx, w)[2], 3);
+  EXPECT_EQ(get_values(ctx, w)[3], 4);
+  EXPECT_NE(get_values(ctx, w)[1], 2);
+  EXPECT_EQ(get_values(ctx, sum), (std::vector<double>{5.5, 6}));
+  w = rows();
+  LazyMoments moments{rows(), rows(), sums()};
+  lazy_adam(ctx, w, moments, id, g, scale, AdamW{}, kRate);
+  for (const Tensor& x : {w, moments.m_KD, moments.v_KD}) {
+    EXPECT_EQ(get_values(ctx, x)[2], 3);
+    EXPECT_EQ(get_values(ctx, x)[3], 4);
+    EXPECT_NE(get_values(ctx, x)[1], 2);
+  }
+  EXPECT_EQ(get_values(ctx, moments.updates_K), (std::vector<double>{6, 6}));
+}
+
 }  // namespace
 }  // namespace seqrank
