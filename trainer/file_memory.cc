@@ -19,25 +19,29 @@
 namespace seqrank {
 namespace {
 
-// File systems that cannot reserve give zeros all the same; where such a disk fills up later, the
-// process ends with SIGBUS.
+// A file system that cannot reserve is refused: where it fills up later, a step would end with
+// SIGBUS.
 void reserve(const File& file, std::size_t bytes) {
-  const auto size = static_cast<off_t>(bytes);
-  if (::fallocate(file.descriptor(), 0, 0, size) == 0) return;
-  const int code = errno;
-  const bool cannot = code == EOPNOTSUPP || code == ENOSYS;
-  SR_CHECK(cannot && ::ftruncate(file.descriptor(), size) == 0, ErrorKind::device,
+  SR_CHECK(::fallocate(file.descriptor(), 0, 0, static_cast<off_t>(bytes)) == 0, ErrorKind::device,
            "{}: no room for {:.1f} GB of a table: {}; give another --table.folder", file.path(),
-           static_cast<double>(bytes) / 1e9, std::strerror(cannot ? errno : code));
+           static_cast<double>(bytes) / 1e9, std::strerror(errno));
 }
 
 class FileMemory final : public Memory {
  public:
   explicit FileMemory(std::string folder) : folder_(std::move(folder)) {}
+  // A folder that was made for it, and that nobody put anything into, goes again: a run that is
+  // refused leaves nothing.
+  ~FileMemory() override {
+    std::error_code error;
+    if (made_) std::filesystem::remove(folder_, error);
+  }
+  FileMemory(const FileMemory&) = delete;
+  FileMemory& operator=(const FileMemory&) = delete;
 
   void* obtain(std::size_t bytes) override {
     std::error_code error;
-    std::filesystem::create_directories(folder_, error);
+    made_ |= std::filesystem::create_directories(folder_, error);
     SR_CHECK(!error, ErrorKind::data, "{}: cannot be made: {}", folder_, error.message());
     const File file = File::temporary_beside(folder_ + "/table");
     reserve(file, bytes);
@@ -60,6 +64,7 @@ class FileMemory final : public Memory {
 
  private:
   std::string folder_;
+  bool made_ = false;  // by this
   std::mutex mutex_;
   std::map<void*, std::size_t> bytes_;
 };

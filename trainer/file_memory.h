@@ -12,7 +12,7 @@ namespace seqrank {
 
 // Each block is a file in `folder`, which is made where it is not there; zeros at first. Room on
 // the disk is taken at once, so that a full one is noticed here and not by a step: obtain() throws
-// Error(device) that says how much is missing, Error(data) where no file can be made.
+// Error(device) that says how much was asked for, Error(data) where no file can be made.
 std::unique_ptr<Memory> make_file_memory(const std::string& folder);
 
 }  // namespace seqrank

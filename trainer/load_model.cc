@@ -73,7 +73,15 @@ void load_run(Context& ctx, const Communicators& ranks, const std::string& run,
   const bool split = loaded.groups.size() > 1;
   if (!loaded.options.has("table.folder")) loaded.options.set("table.folder", run, run);
   const auto files = row_table_files(ctx, loaded.options);
-  for (Parameter& p : loaded.parameters.parameters()) p.apart = files && p.access == Access::rows;
+  bool by_rows = false;
+  for (Parameter& p : loaded.parameters.parameters()) {
+    p.apart = files && p.access == Access::rows;
+    by_rows |= p.apart;
+  }
+  SR_CHECK(!files || by_rows, ErrorKind::usage,
+           "{}: --table.tier=file is for tables that are read by rows alone, as under losses with "
+           "drawn negatives; this model has none",
+           run);
   loaded.parameters.allocate(ctx, state->seed, split ? ranks.size() : 1, loaded.groups.split(),
                              files.get());
   std::vector<TensorPiece> pieces;

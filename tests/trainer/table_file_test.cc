@@ -71,6 +71,10 @@ TEST_F(TableFile, IsUsedFromAFileOrFromMemory) {
     Context ctx(Device::cpu, 1);
     const auto loaded =
         load_model(ctx, comm, temp_.path() + "/used", "", dataset, how, [](const std::string&) {});
+    std::int64_t of_table = 0;  // in memory
+    for (const Parameter& p : loaded->parameters.parameters())
+      if (!p.apart) of_table += p.name == "items" ? p.shape.numel() : 0;
+    EXPECT_EQ(of_table == 0, !how.contains("table.tier"));
     const Protocol protocol(dataset, protocol_options_from(loaded->options));
     return evaluate(ctx, comm, *loaded->model, protocol,
                     evaluate_options_from(loaded->options, Split::test), loaded->exchange.get())
