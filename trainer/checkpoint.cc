@@ -111,13 +111,6 @@ void CheckpointStore::begin_save(const TrainingState& state, std::span<const Ten
   if (std::ranges::any_of(mine, is_read)) pending_->written.wait();
 }
 
-std::int64_t CheckpointStore::copied_bytes() const {
-  std::int64_t bytes = 0;
-  for (const HostPiece& piece : pending_->pieces)
-    bytes += static_cast<std::int64_t>(piece.copy.size() * sizeof(float));
-  return bytes;
-}
-
 void CheckpointStore::copy_pieces(std::span<const TensorPiece> mine) {
   pending_->pieces.resize(mine.size());
   for (std::size_t i = 0; i < mine.size(); ++i) {

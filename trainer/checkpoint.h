@@ -1,7 +1,8 @@
 // Saves and restores training in <run>/checkpoints: a folder a step, one HDF5 shard a rank, and
 // manifest.json, written last by rename. No manifest, no checkpoint. Shards are written in the
-// background from a copy in host memory; any number of ranks reads what any other number wrote.
-// Does not decide when to save, and does not know models, optimisers or the schedule.
+// background from a copy in host memory, unless they are too large for one; any number of ranks
+// reads what any other number wrote. Does not decide when to save, and does not know models,
+// optimisers or the schedule.
 #pragma once
 
 #include <cstdint>
@@ -53,8 +54,6 @@ class CheckpointStore {
   // reported and its folder removed, and under SaveFailure::stop thrown as Error(checkpoint).
   // Nothing to do when no save was begun.
   void finish_save();
-  // Of the copies, which are kept from the first save on.
-  std::int64_t copied_bytes() const;
   bool saving() const { return saving_; }  // begun and not finished; the same on all ranks
   // What the longest save of this process took, from the copy to the manifest; 0 = none yet.
   double longest_save_seconds() const { return longest_save_seconds_; }

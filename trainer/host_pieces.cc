@@ -19,6 +19,15 @@ std::vector<TensorPiece> to_host(Context& ctx, std::span<const TensorPiece> piec
   return host;
 }
 
+std::int64_t save_bytes(const Context& ctx, std::span<const TensorPiece> pieces) {
+  std::int64_t elements = 0;
+  for (const TensorPiece& piece : pieces) {
+    const bool in_arena = piece.apart && ctx.device() == Device::cpu;
+    if (!piece.read && !in_arena) elements += piece.end - piece.begin;
+  }
+  return elements * static_cast<std::int64_t>(sizeof(float));
+}
+
 void load_pieces(Context& ctx, CheckpointStore& checkpoints, std::int64_t step,
                  std::span<const TensorPiece> pieces) {
   std::vector<TensorPiece> host(pieces.begin(), pieces.end());

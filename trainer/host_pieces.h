@@ -14,6 +14,10 @@ namespace seqrank {
 // tensors are the same.
 std::vector<TensorPiece> to_host(Context& ctx, std::span<const TensorPiece> pieces);
 
+// What a save of `pieces`, as to_host() gives them, holds of the host's memory besides the
+// context's arena: its own copy, and of a device those in pinned memory.
+std::int64_t save_bytes(const Context& ctx, std::span<const TensorPiece> pieces);
+
 // CheckpointStore::load() into pieces on the device.
 void load_pieces(Context& ctx, CheckpointStore& checkpoints, std::int64_t step,
                  std::span<const TensorPiece> pieces);

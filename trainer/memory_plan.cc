@@ -56,17 +56,15 @@ void plan_evaluation(Context& ctx, Communicator& comm, TrainingParts& parts,
 // Rows of split tables are brought into ranges, which are written as they are; see dealt_rows.cc.
 // Returns the bytes of the copy that is written.
 std::int64_t plan_save(Context& ctx, Communicator& comm, TrainingParts& parts) {
-  std::int64_t elements = 0;
-  for (const TensorPiece& piece : to_host(ctx, parts.optimiser->pieces()))
-    elements += piece.read ? 0 : piece.end - piece.begin;
-  for (const TensorPiece& piece : parts.carried) elements += piece.end - piece.begin;
-  std::vector<TensorPiece> ranges;
+  std::vector<TensorPiece> pieces = to_host(ctx, parts.optimiser->pieces());
+  pieces.insert(pieces.end(), parts.carried.begin(), parts.carried.end());
   for (const DealtRows& own : parts.optimiser->dealt_rows()) {
     const TensorPiece arrived = empty_range(ctx, comm, own);
     const TensorPiece sent = own.read ? empty_range(ctx, comm, own) : TensorPiece();
-    ranges.push_back(empty_range(ctx, comm, own));
+    pieces.push_back(empty_range(ctx, comm, own));
+    pieces.back().apart = true;
   }
-  return elements * static_cast<std::int64_t>(sizeof(float));
+  return save_bytes(ctx, pieces);
 }
 
 // The first number of a file; none where there is no such file, or a word.

@@ -94,7 +94,7 @@ TrainResult TrainingRun::run() {
   result.selection = selection_metric(parts_.protocol.kind());
   result.seconds = started_.seconds();
   result.peak_bytes = ctx_.arena().peak_bytes();
-  result.checkpoint_bytes = checkpoints_.copied_bytes();
+  result.checkpoint_bytes = checkpoint_bytes_;
   result.events_per_s = step_seconds_ > 0 ? static_cast<double>(events_) / step_seconds_ : 0;
   return result;
 }
@@ -272,6 +272,7 @@ void TrainingRun::save() {
   pieces = to_host(ctx_, pieces);
   for (const DealtRows& own : parts_.optimiser->dealt_rows())
     pieces.push_back(range_of(ctx_, comm_, parts_.groups, own));
+  checkpoint_bytes_ = save_bytes(ctx_, pieces);
   checkpoints_.begin_save(state_, pieces);
   saved_step_ = state_.step;
 }

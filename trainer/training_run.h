@@ -51,12 +51,13 @@ class TrainingRun {
 
   std::int64_t first_step_ = 0;  // where this process began
   std::int64_t saved_step_ = 0;  // of the save begun last
-  bool unsaved_ = false;         // the last save due was not begun, for lack of time
-  std::int64_t absorbed_ = 0;    // steps whose summary was looked at
-  bool stop_seen_ = false;       // in a summary: every rank sees it at the same step
-  double step_seconds_ = 0;      // in training steps and waiting for batches, this process
-  std::int64_t events_ = 0;      // trained on by all ranks, this process
-  double logged_seconds_ = 0;    // step_seconds_ and events_ at the last log line
+  std::int64_t checkpoint_bytes_ = 0;
+  bool unsaved_ = false;       // the last save due was not begun, for lack of time
+  std::int64_t absorbed_ = 0;  // steps whose summary was looked at
+  bool stop_seen_ = false;     // in a summary: every rank sees it at the same step
+  double step_seconds_ = 0;    // in training steps and waiting for batches, this process
+  std::int64_t events_ = 0;    // trained on by all ranks, this process
+  double logged_seconds_ = 0;  // step_seconds_ and events_ at the last log line
   std::int64_t logged_events_ = 0;
   TrainObserver::Progress seen_;  // the newest that is known without waiting
   Stopwatch started_;
