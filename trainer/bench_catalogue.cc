@@ -50,7 +50,7 @@ std::int64_t CatalogueBench::planned_bytes(const StepMaker& make) {
 
 void CatalogueBench::repeat(CatalogueStep& step, std::vector<CatalogueRow>& parts) {
   double spent = 0;
-  for (std::int64_t i = 0; i <= plan_.repeats && spent < plan_.seconds; ++i) {
+  for (std::int64_t i = 0; i == 0 || (i <= plan_.repeats && spent < plan_.seconds); ++i) {
     ranks_.host.barrier();
     std::vector<double> seconds = step.run();
     for (double& value : seconds) value = ranks_.host.all_reduce_value(value, Reduce::max);
