@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <set>
 #include <unordered_map>
@@ -168,6 +169,9 @@ OwnNegatives own_negatives(Arena& arena, const Batch& batch) {
     for (std::int32_t item : own)
       std::ranges::copy(std::ranges::equal_range(by_item, item, {}, item_at),
                         std::back_inserter(place_K));
+    SR_CHECK(place_K.size() <= std::numeric_limits<std::int32_t>::max(), ErrorKind::usage,
+             "--loss.own_items=no finds over 2^31 drawn items that are a sequence's own; take a "
+             "smaller --loss.negatives or --train.batch");
     begin_B1.push_back(static_cast<std::int32_t>(place_K.size()));
   }
   const auto tensor = [&](const std::vector<std::int32_t>& values) {
