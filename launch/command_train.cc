@@ -109,8 +109,11 @@ int run(const Options& given, Communicator& comm) {
   const Checkup checkup = check_up(comm, "train", run_options, given, Depth::brief);
   const int code = tell_findings(checkup, comm);
   if (code != 0) return code;
-  check_memory(given, *checkup.dataset, comm, checkup.threads);
   RankDevice device(comm, given, checkup.threads);
+  SR_CHECK(!given.has("memory") || device.ctx().device() == Device::cpu, ErrorKind::usage,
+           "--memory plans what a CPU takes, and this run computes on CUDA: leave it out, or give "
+           "--device=cpu");
+  check_memory(given, *checkup.dataset, comm, checkup.threads);
   const StopSource stop = stop_source(given);
   TrainResult result;
   {
