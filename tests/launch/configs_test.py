@@ -6,6 +6,8 @@ all they may ask for: times, actions, labels, items' interests.
   configs_test.py PROGRAM CASE         runs one
 """
 import glob
+import json
+import math
 import os
 import random
 import subprocess
@@ -51,7 +53,11 @@ def main():
         make_data(program)
         run([program, "train", f"--config={CONFIGS}/{case}.ini", "--data=data.h5", "--run=run",
              "--train.steps=3", "--train.batch=4", "--threads=1"])
-        assert "run" in run([program, "evaluate", "--run=run", "--data=data.h5", "--threads=1"])
+        run([program, "evaluate", "--run=run", "--data=data.h5", "--threads=1", "--json=told.json"])
+        with open("told.json", encoding="utf-8") as told:
+            told = json.load(told)
+        assert told["questions"] > 0 and told["metrics"], told
+        assert all(math.isfinite(value) for value in told["metrics"].values()), told
         os.chdir("/")
 
 
