@@ -91,9 +91,7 @@ TapeHooks GradientExchange::begin_reading(const Tensor& id_U) {
 }
 
 TableRanks GradientExchange::table_ranks() {
-  const auto alone = [](Tensor&) {};
-  if (groups_.size() == 1)
-    return {.ranks = {comm_.rank()}, .all_gather = alone, .reduce_scatter = alone};
+  if (groups_.size() == 1) return {.ranks = {comm_.rank()}};
   const auto between = [this](auto&& call) {
     comm_.stream().wait(ctx_.compute().record());
     call();
