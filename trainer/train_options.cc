@@ -13,7 +13,7 @@ std::vector<OptionSpec> train_options() {
       {"train.epochs", OptionKind::integer, "20", "passes over the training data", "1..1000000"},
       {"train.steps", OptionKind::integer, "0", "steps of the whole run; 0: as train.epochs says",
        "0..1000000000000"},
-      {"train.learning_rate", OptionKind::real, "0.002", "peak of AdamW's rate", "0..100"},
+      {"train.learning_rate", OptionKind::real, "0.002", "peak of the optimisers' rate", "0..100"},
       {"train.schedule", OptionKind::choice, "cosine", "of the rate after warm-up",
        "constant|cosine"},
       {"train.warmup", OptionKind::integer, "100", "steps in which the rate rises linearly",
@@ -23,9 +23,8 @@ std::vector<OptionSpec> train_options() {
       {"train.weight_decay", OptionKind::real, "0", "decoupled, not on biases", "0..100"},
       {"table.optimiser", OptionKind::choice, "adamw",
        "of tables that a step reads by rows alone, as under drawn negatives; adamw: every row in "
-       "every step; the others: rows that the step touched (row-wise Adagrad; Adam whose rows "
-       "count "
-       "their own updates), which decay only then",
+       "every step; the others: rows that the step touched (row-wise Adagrad; Adam whose "
+       "rows count their own updates), which decay only then",
        "adamw|rowwise_adagrad|lazy_adam"},
       {"train.init_from", OptionKind::text, "",
        "run folder, or one of its checkpoints, whose weights a new run starts from: parameters by "
@@ -39,8 +38,8 @@ std::vector<OptionSpec> train_options() {
       {"train.rate_scale", OptionKind::text, "",
        "factors of the learning rate by parameter, PATTERN:FACTOR between commas; of several that "
        "fit one, the last counts"},
-      {"train.beta1", OptionKind::real, "0.9", "of AdamW's first moment", "0..0.9999"},
-      {"train.beta2", OptionKind::real, "0.999", "of AdamW's second moment", "0..0.99999"},
+      {"train.beta1", OptionKind::real, "0.9", "of Adam's first moment", "0..0.9999"},
+      {"train.beta2", OptionKind::real, "0.999", "of Adam's second moment", "0..0.99999"},
       {"train.precision", OptionKind::choice, "fp32",
        "of operands of matrix products, whose sums are fp32; bf16 on a CPU: where it has such "
        "products; fp16: GPU alone",
