@@ -1,6 +1,8 @@
 // Uploads go over a stream of their own, so that the next batch travels while this one is computed.
 #include "backend/transfer.h"
 
+#include "backend/ops/unique_rows.h"
+
 namespace seqrank {
 namespace {
 
@@ -21,6 +23,11 @@ Tensor to_device(Context& ctx, const Tensor& host, Tag tag) {
   ctx.compute().wait(copied);
   ctx.keeper().keep(copied, host);
   return x;
+}
+
+UniqueRows to_device(Context& ctx, const UniqueRows& rows) {
+  return {to_device(ctx, rows.id_U), to_device(ctx, rows.place_N), to_device(ctx, rows.order_N),
+          to_device(ctx, rows.offset_U1)};
 }
 
 Tensor to_host(Context& ctx, const Tensor& x) {

@@ -6,9 +6,13 @@
 
 namespace seqrank {
 
+struct UniqueRows;  // backend/ops/unique_rows.h
+
 // A copy on the device of a tensor from ctx.host_arena(), ready for later work of the compute
 // stream. Returns at once; `host` must not be written to any more.
 Tensor to_device(Context& ctx, const Tensor& host, Tag tag = Tag::batch);
+// All four lists of it.
+UniqueRows to_device(Context& ctx, const UniqueRows& rows);
 // What x holds after all that is enqueued on the compute stream; blocks the host.
 Tensor to_host(Context& ctx, const Tensor& x);
 

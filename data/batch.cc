@@ -12,9 +12,6 @@ Batch to_device(Context& ctx, const Batch& host) {
   const auto move = [&](std::initializer_list<Tensor*> tensors) {
     for (Tensor* tensor : tensors) *tensor = to_device(ctx, *tensor);
   };
-  const auto move_rows = [&](UniqueRows& rows) {
-    move({&rows.id_U, &rows.place_N, &rows.order_N, &rows.offset_U1});
-  };
   move({&batch.item_N,
         &batch.target_N,
         &batch.time_N,
@@ -35,7 +32,7 @@ Batch to_device(Context& ctx, const Batch& host) {
         &batch.own_negatives.place_K,
         &batch.state_from_B,
         &batch.state_at_S});
-  move_rows(batch.item_rows);
+  batch.item_rows = to_device(ctx, batch.item_rows);
   for (UniqueRows* rows : {&batch.target_rows, &batch.negative_rows}) {
     if (!rows->id_U) continue;
     move({&rows->place_N, &rows->order_N, &rows->offset_U1});
@@ -43,7 +40,7 @@ Batch to_device(Context& ctx, const Batch& host) {
   }
   for (auto& [name, column] : batch.ids) {
     move({&column.id_N});
-    move_rows(column.rows);
+    column.rows = to_device(ctx, column.rows);
   }
   for (auto& [name, number_N1] : batch.numbers) move({&number_N1});
   return batch;

@@ -159,9 +159,7 @@ void time_rows(Context& ctx, Bench& bench, std::int64_t items) {
   const Shape events_shape = {events, width}, table_shape = {items, width};
   SampleValues values(ctx, DType::f32, std::max(events_shape.numel(), table_shape.numel()) + 64);
   const Tensor ids = sample_ids(ctx, events, items);
-  UniqueRows rows = unique_rows(ctx.host_arena(), ids.span<std::int32_t>());
-  for (Tensor* tensor : {&rows.id_U, &rows.place_N, &rows.order_N, &rows.offset_U1})
-    *tensor = to_device(ctx, *tensor);
+  const UniqueRows rows = to_device(ctx, unique_rows(ctx.host_arena(), ids.span<std::int32_t>()));
   const Tensor id_N = to_device(ctx, ids), table = values.take(table_shape);
   values.restart();
   const Tensor dy = values.take(events_shape);

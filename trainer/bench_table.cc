@@ -76,9 +76,7 @@ class TableStep final : public CatalogueStep {
     part_done();
 
     rows_.begin(host.id_U, next_.id_U);
-    UniqueRows here = host;
-    for (Tensor* tensor : {&here.id_U, &here.place_N, &here.order_N, &here.offset_U1})
-      *tensor = to_device(ctx_, *tensor);
+    const UniqueRows here = to_device(ctx_, host);
     const FetchedRows fetched = rows_.fetch(table_VD_, here.id_U);
     gather_rows(ctx_, y_ND_, fetched.row_UD, here.place_N);
     rows_.tell_next();

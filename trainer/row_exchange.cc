@@ -150,9 +150,8 @@ TouchedRows RowExchange::summed(const Arrival& arrival) {
   for (const TouchedRows& other : touched_)
     SR_ASSERT(other.table != arrival.table, "{}: looked up twice in a step", arrival.table->name);
   if (ranks_.size() == 1 || ctx_.plans()) return {arrival.table, arrival.own_id_R, arrival.drow_RD};
-  UniqueRows rows = unique_rows(ctx_.host_arena(), arrival.served->pieces.span<std::int32_t>());
-  for (Tensor* part : {&rows.id_U, &rows.place_N, &rows.order_N, &rows.offset_U1})
-    *part = to_device(ctx_, *part);
+  const UniqueRows rows =
+      to_device(ctx_, unique_rows(ctx_.host_arena(), arrival.served->pieces.span<std::int32_t>()));
   Tensor g_UD = ctx_.empty(DType::f32, {rows.id_U.dim(0), arrival.drow_RD.dim(1)});
   sum_rows(ctx_, g_UD, arrival.drow_RD, rows);
   return {arrival.table, rows.id_U, g_UD};
