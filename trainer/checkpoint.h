@@ -42,13 +42,12 @@ class CheckpointStore {
 
   // Saving. Collective; never throws for a failed save under SaveFailure::warn.
   //
-  // Finishes an earlier save first (saves never overlap), copies the pieces to host memory,
-  // unless they lie apart, and returns while this rank's shard is written; the caller may change
-  // the tensors at once. Where a piece has a `read`, it is not copied either, and this returns when
-  // the shard is written. The
-  // pieces of all ranks together must cover each tensor exactly. A step that this store has already
-  // committed or restored from is not written again, but where an evaluation that was due has been
-  // done since: then its manifest is. state.best_step is kept by pruning.
+  // Finishes an earlier save first (saves never overlap), copies the pieces to host memory, unless
+  // they lie apart, and returns while this rank's shard is written; the caller may change the
+  // tensors at once. Where a piece has a `read`, it is not copied either, and this returns when the
+  // shard is written. The pieces of all ranks together must cover each tensor exactly. A step that
+  // this store has already committed or restored from is not written again, but where an evaluation
+  // that was due has been done since: then its manifest is. state.best_step is kept by pruning.
   void begin_save(const TrainingState& state, std::span<const TensorPiece> mine);
   // Waits for the shards, writes the manifest, prunes. All ranks agree on the outcome: a failure is
   // reported and its folder removed, and under SaveFailure::stop thrown as Error(checkpoint).

@@ -9,7 +9,6 @@
 namespace seqrank::cpu {
 namespace {
 constexpr std::int64_t kGrain = 1 << 14;  // elements worth a thread
-constexpr float kEpsilon = 1e-8f;         // of Adagrad
 
 bool all_zeros(const float* x, std::int64_t d) {
   float sum = 0;
@@ -40,7 +39,7 @@ void rowwise_adagrad(Context& ctx, Tensor& w_KD, Tensor& sum_K, const Tensor& id
       for (std::int64_t j = 0; j < d; ++j) squares += (g[j] * factor) * (g[j] * factor);
       const float sum = sums[id[u]] + squares / static_cast<float>(d);
       sums[id[u]] = sum;
-      const float step = rate.rate * factor / (std::sqrt(sum) + kEpsilon);
+      const float step = rate.rate * factor / (std::sqrt(sum) + kAdagradEpsilon);
 #pragma GCC ivdep
       for (std::int64_t j = 0; j < d; ++j) w[j] = w[j] * keep - step * g[j];
     }

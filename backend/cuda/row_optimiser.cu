@@ -11,8 +11,6 @@
 namespace seqrank::cuda {
 namespace {
 
-constexpr float kEpsilon = 1e-8f;  // of Adagrad
-
 // The same for all lanes.
 __device__ bool all_zeros(const float* x, std::int64_t d) {
   float sum = 0;
@@ -34,7 +32,7 @@ __global__ void rowwise_adagrad_kernel(float* w_KD, float* sum_K, const std::int
   const float before = sum_K[row];
   const float sum = before + warp_sum(squares) / static_cast<float>(d);  // all lanes have read it
   if (lane_index() == 0) sum_K[row] = sum;
-  const float step = rate.rate * factor / (sqrtf(sum) + kEpsilon);
+  const float step = rate.rate * factor / (sqrtf(sum) + kAdagradEpsilon);
   const float keep = fmaf(-rate.rate, rate.decay, 1.f);
   for (std::int64_t j = lane_index(); j < d; j += 32)
     w_KD[row * d + j] = w_KD[row * d + j] * keep - step * g[j];

@@ -17,6 +17,7 @@ struct RowRate {
 // Adagrad (Duchi, Hazan, Singer, JMLR 2011) with one sum for each row, as the tables of
 // recommenders are trained (Naumov et al., "Deep Learning Recommendation Model", 2019):
 //   s += mean of the squares of the row's g;   w = w (1 - rate decay) - rate g / (sqrt(s) + eps)
+inline constexpr float kAdagradEpsilon = 1e-8f;
 void rowwise_adagrad(Context& ctx, Tensor& w_KD, Tensor& sum_K, const Tensor& id_U,
                      const Tensor& g_UD, const Tensor& scale_1, const RowRate& rate);
 
