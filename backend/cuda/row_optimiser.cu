@@ -29,8 +29,8 @@ __global__ void rowwise_adagrad_kernel(float* w_KD, float* sum_K, const std::int
   if (all_zeros(g, d)) return;
   float squares = 0;
   for (std::int64_t j = lane_index(); j < d; j += 32) squares += (g[j] * factor) * (g[j] * factor);
-  const float before = sum_K[row];
-  const float sum = before + warp_sum(squares) / static_cast<float>(d);  // all lanes have read it
+  const float sum = sum_K[row] + warp_sum(squares) / static_cast<float>(d);
+  __syncwarp();  // all lanes have read it: a shuffle orders no memory
   if (lane_index() == 0) sum_K[row] = sum;
   const float step = rate.rate * factor / (sqrtf(sum) + kAdagradEpsilon);
   const float keep = fmaf(-rate.rate, rate.decay, 1.f);
