@@ -34,28 +34,34 @@ Context::Context(Device device, int threads, std::size_t memory_limit, int ordin
     : device_(device), threads_(threads > 0 ? threads : affinity_threads()), ordinal_(ordinal) {
   check_processor();
   omp_set_num_threads(threads_);  // also what oneDNN uses on this thread
-  if (device == Device::cpu) {
-    compute_ = upload_ = make_inline_stream();
-    arena_ = host_arena_ = std::make_shared<Arena>(memory_limit);
+  if (device == Device::cuda) {
+    take(make_cuda_parts(ordinal), memory_limit);
     return;
   }
-  DeviceParts parts = make_cuda_parts(ordinal);
+  compute_ = upload_ = make_inline_stream();
+  arena_ = host_arena_ = std::make_shared<Arena>(memory_limit);
+}
+
+Context::Context(Planned planned, int threads)
+    : device_(planned.device),
+      plans_(true),
+      threads_(threads > 0 ? threads : affinity_threads()),
+      ordinal_(0) {
+  if (device_ == Device::cuda) {
+    take(make_planned_cuda_parts(), 0);
+    return;
+  }
+  compute_ = upload_ = make_planned_stream();
+  arena_ = host_arena_ = std::make_shared<Arena>(make_planned_memory(), 0);
+}
+
+void Context::take(DeviceParts parts, std::size_t memory_limit) {
   compute_ = parts.compute;
   upload_ = parts.upload;
   arena_ = std::make_shared<Arena>(std::move(parts.memory), memory_limit);
   host_arena_ = std::make_shared<Arena>(std::move(parts.pinned), 0);
   handles_ = parts.handles;
 }
-
-Context::Context(Planned, int threads)
-    : device_(Device::cpu),
-      plans_(true),
-      threads_(threads > 0 ? threads : affinity_threads()),
-      ordinal_(0),
-      compute_(make_planned_stream()),
-      upload_(compute_),
-      arena_(std::make_shared<Arena>(make_planned_memory(), 0)),
-      host_arena_(arena_) {}
 
 Context::~Context() {
   if (device_ == Device::cuda) compute_->synchronize();  // nothing may outlive what it works on

@@ -30,16 +30,20 @@ class Context {
   // ordinal: which of the CUDA devices that this process sees.
   explicit Context(Device device = Device::cpu, int threads = 0, std::size_t memory_limit = 0,
                    int ordinal = 0);
-  // A CPU on which operators check their arguments, take the memory that they need, and compute
-  // nothing: arena().peak_bytes() says what the same calls would take. Their results are undefined.
-  struct Planned {};
-  explicit Context(Planned, int threads = 0);
+  // A device that need not be there, on which operators check their arguments, take the memory that
+  // they need, and compute nothing: arena().peak_bytes() says what the same calls would take. Their
+  // results are undefined. Throws Error(device) for CUDA in a program built without.
+  struct Planned {
+    Device device = Device::cpu;
+  };
+  explicit Context(Planned planned, int threads = 0);
   ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
   Device device() const { return device_; }
   bool plans() const { return plans_; }
+  bool plans_cpu() const { return plans_ && device_ == Device::cpu; }
   int threads() const { return threads_; }
   Stream& compute() { return *compute_; }
   Arena& arena() { return *arena_; }
@@ -74,6 +78,8 @@ class Context {
   }
 
  private:
+  void take(DeviceParts parts, std::size_t memory_limit);
+
   Device device_;
   bool plans_ = false;
   int threads_;

@@ -23,6 +23,9 @@ struct DeviceParts {
 
 // Throws Error(device), in words, where there is no such device.
 DeviceParts make_cuda_parts(int ordinal);
+// Of a device that is imagined: see Context::Planned. Throws Error(device) in a program built
+// without CUDA.
+DeviceParts make_planned_cuda_parts();
 std::shared_ptr<Stream> make_cuda_stream(int ordinal, const std::string& name);
 
 bool built_with_cuda();

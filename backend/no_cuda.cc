@@ -10,6 +10,9 @@ constexpr const char* kWhy = "this program was built without CUDA (configure wit
 DeviceParts make_cuda_parts(int) {
   throw Error(ErrorKind::device, std::string("a CUDA device is wanted, but ") + kWhy);
 }
+DeviceParts make_planned_cuda_parts() {
+  throw Error(ErrorKind::device, std::string("the memory of a CUDA device is wanted, but ") + kWhy);
+}
 std::shared_ptr<Stream> make_cuda_stream(int ordinal, const std::string&) {
   return make_cuda_parts(ordinal).compute;
 }

@@ -78,3 +78,21 @@ def plans(records, _):
             "take back.", ""] + \
         table(["run", "parameters", "planned", "taken", "planned / taken", "in files",
                "largest process", "steps", "events/s"], lines)
+
+
+def gpu_plans(records, _):
+    """docs/compare_plans.py."""
+    out = ["Trainings that were recorded on a GPU, planned again without one. Taken: the peaks that "
+           "the arena counted on the GPU, by tag, added up.", ""]
+    for r in records:
+        lines = []
+        for row in sorted(r.result["rows"], key=lambda row: row["record"]):
+            planned, taken = row["planned_bytes"], row["taken_bytes"]
+            lines.append([row["record"], row["gpu"], memory(sum(planned.values())),
+                          memory(sum(taken.values())),
+                          f"{sum(planned.values()) / sum(taken.values()):.3f}"] +
+                         [f"{memory(planned[tag])} / {memory(taken[tag])}"
+                          for tag in ("activation", "workspace")])
+        out += table(["training", "GPU", "planned", "taken", "planned / taken", "activation",
+                      "workspace"], lines)
+    return out

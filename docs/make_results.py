@@ -238,6 +238,7 @@ PAGES = {
         ("Rows looked up and updated, against the number of items", ["bench-table*"],
          catalogue_sections.rows),
         ("Memory of large tables, planned and taken", ["large-*"], catalogue_sections.plans),
+        ("Memory of GPUs, planned and taken", ["plans-*"], catalogue_sections.gpu_plans),
         ("Two ranks on two cores against one", ["scaling-cores*"], scaling_sections.cores),
         ("Two hosts, and communication about as long as compute", ["scaling-hosts*"],
          scaling_sections.hosts),

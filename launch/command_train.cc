@@ -110,10 +110,7 @@ int run(const Options& given, Communicator& comm) {
   const int code = tell_findings(checkup, comm);
   if (code != 0) return code;
   RankDevice device(comm, given, checkup.threads);
-  SR_CHECK(!given.has("memory") || device.ctx().device() == Device::cpu, ErrorKind::usage,
-           "--memory plans what a CPU takes, and this run computes on CUDA: leave it out, or give "
-           "--device=cpu");
-  check_memory(given, *checkup.dataset, comm, checkup.threads);
+  check_memory(given, *checkup.dataset, comm, device.ctx());
   const StopSource stop = stop_source(given);
   TrainResult result;
   {

@@ -25,8 +25,8 @@ std::vector<OptionSpec> options_of_call() {
                    "with --dry-run: of how many ranks to tell the memory", "1..1000000"});
   specs.push_back(
       {"memory", OptionKind::text, "",
-       "what a rank on a CPU may take, such as 64G: what would take more is refused before it "
-       "begins. With --dry-run default: what is free here"});
+       "what a rank may take of its device's memory, such as 64G: what would take more is refused "
+       "before it begins. With --dry-run default: what there is here"});
   return specs;
 }
 

@@ -7,8 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "backend/check.h"
+#include "backend/device.h"
+#include "backend/device_facts.h"
 #include "launch/memory_size.h"
 #include "launch/output.h"
+#include "launch/rank_device.h"
 #include "launch/report.h"
 #include "launch/table.h"
 #include "launch/train_call.h"
@@ -25,20 +28,25 @@ std::string plan_text(const MemoryPlan& plan, int ranks) {
   std::vector<std::vector<std::string>> rows;
   for (int tag = 0; tag < kTags; ++tag)
     rows.push_back({tag_name(static_cast<Tag>(tag)), memory_words(plan.peak_bytes[tag])});
-  rows.push_back({"copy to save", memory_words(plan.checkpoint_bytes)});
+  if (plan.device == Device::cpu)
+    rows.push_back({"copy to save", memory_words(plan.checkpoint_bytes)});
   rows.push_back({"together", memory_words(plan.total())});
+  if (plan.device != Device::cpu)
+    rows.push_back({"beside it, of the host", memory_words(plan.host_bytes())});
   if (plan.file_bytes > 0) rows.push_back({"beside it, in files", memory_words(plan.file_bytes)});
   return fmt::format("\n{} parameters; a rank of {} takes at most\n", with_commas(plan.parameters),
                      ranks) +
-         format_table({"memory", "at most"}, rows);
+         format_table({plan.device == Device::cpu ? "memory" : "memory of a GPU", "at most"}, rows);
 }
 
 std::string plan_json(const MemoryPlan& plan, int ranks, std::int64_t available) {
   const Json json = {{"ranks", ranks},
+                     {"device", device_name(plan.device)},
                      {"parameters", plan.parameters},
                      {"peak_bytes", json_of(plan.peak_bytes)},
                      {"checkpoint_bytes", plan.checkpoint_bytes},
                      {"total_bytes", plan.total()},
+                     {"pinned_bytes", plan.pinned_bytes},
                      {"file_bytes", plan.file_bytes},
                      {"available_bytes", available}};
   return json.dump(2) + "\n";
@@ -48,32 +56,27 @@ std::string plan_json(const MemoryPlan& plan, int ranks, std::int64_t available)
 class Fitting {
  public:
   // groups: table.group of more ranks than these, of which nobody knows the hosts.
-  Fitting(const Dataset& dataset, const Options& run, const std::string& groups, int ranks,
-          int threads, std::int64_t available)
-      : dataset_(dataset),
-        run_(run),
-        groups_(groups),
-        ranks_(ranks),
-        threads_(threads),
-        available_(available) {}
+  Fitting(const Dataset& dataset, const Options& run, const std::string& groups,
+          const PlannedRanks& ranks, std::int64_t available)
+      : dataset_(dataset), run_(run), groups_(groups), ranks_(ranks), available_(available) {}
 
   // "--train.batch=48, 8 ranks or --loss.kind=sampled_softmax"; "" where nothing does.
   std::string words() const {
     std::vector<std::string> found;
     if (const std::int64_t batch = largest_batch(); batch > 0)
       found.push_back(fmt::format("--train.batch={}", batch));
-    if (ranks_ > 1 && fits(ranks_, kSplit)) found.emplace_back("--table.split=yes");
+    if (ranks_.count > 1 && fits(ranks_.count, kSplit)) found.emplace_back("--table.split=yes");
     if (const int ranks = fewest_ranks({}); ranks > 0) {
       found.push_back(fmt::format("{} ranks", ranks));
     } else if (const int split = fewest_ranks(kSplit); split > 0) {
       found.push_back(fmt::format("{} ranks and --table.split=yes", split));
     }
     const bool exact = run_.declares("loss.kind") && run_.text("loss.kind") == "softmax";
-    if (exact && fits(ranks_, kSampled)) {
+    if (exact && fits(ranks_.count, kSampled)) {
       found.emplace_back("--loss.kind=sampled_softmax");
-    } else if (exact && fits(ranks_, kSampledByRows)) {
+    } else if (exact && fits(ranks_.count, kSampledByRows)) {
       found.emplace_back("--loss.kind=sampled_softmax and --table.optimiser=rowwise_adagrad");
-    } else if (fits(ranks_, kByRows)) {
+    } else if (fits(ranks_.count, kByRows)) {
       found.emplace_back("--table.optimiser=rowwise_adagrad");
     }
     if (found.size() < 2) return found.empty() ? "" : found[0];
@@ -93,22 +96,23 @@ class Fitting {
   bool fits(int ranks, const Settings& settings) const {
     try {
       Options changed = run_;
-      if (ranks != ranks_) changed.set("table.group", groups_, "plan");
+      if (ranks != ranks_.count) changed.set("table.group", groups_, "plan");
       for (const auto& [key, value] : settings) changed.set(key, value, "plan");
-      return plan_memory(dataset_, changed, ranks, threads_).total() <= available_;
+      const PlannedRanks others{ranks, ranks_.threads, ranks_.device};
+      return plan_memory(dataset_, changed, others).total() <= available_;
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::usage) throw;
       return false;
     }
   }
   bool batch_fits(std::int64_t batch) const {
-    return fits(ranks_, {{"train.batch", std::to_string(batch)}});
+    return fits(ranks_.count, {{"train.batch", std::to_string(batch)}});
   }
   // To a sixteenth; 0: none.
   std::int64_t largest_batch() const {
     std::int64_t least = run_.integer("train.batch") / 2;
-    while (least >= ranks_ && !batch_fits(least)) least /= 2;
-    if (least < ranks_) return 0;
+    while (least >= ranks_.count && !batch_fits(least)) least /= 2;
+    if (least < ranks_.count) return 0;
     for (std::int64_t step = least / 2; step > 0 && step >= least / 16; step /= 2)
       if (batch_fits(least + step)) least += step;
     return least;
@@ -117,7 +121,7 @@ class Fitting {
   int fewest_ranks(const Settings& settings) const {
     const auto most =
         static_cast<int>(std::min<std::int64_t>(kMostRanks, run_.integer("train.batch")));
-    int enough = 2 * ranks_;
+    int enough = 2 * ranks_.count;
     while (enough <= most && !fits(enough, settings)) enough *= 2;
     if (enough > most) return 0;
     for (int too_few = enough / 2; enough - too_few > 1;) {
@@ -130,7 +134,7 @@ class Fitting {
   const Dataset& dataset_;
   const Options& run_;
   std::string groups_;
-  int ranks_, threads_;
+  PlannedRanks ranks_;
   std::int64_t available_;
 };
 
@@ -146,31 +150,46 @@ void refuse_too_much(const MemoryPlan& plan, const Fitting& fitting, std::int64_
                                        : "it would fit with " + fits));
 }
 
+// As `--device` would have it here.
+Device planned_device(const Options& given) {
+  const std::string& wanted = given.text("device");
+  return wanted == "cuda" || (wanted == "auto" && why_no_cuda().empty()) ? Device::cuda
+                                                                         : Device::cpu;
+}
+
+// 0: it is not known.
+std::int64_t memory_here(Device device) {
+  if (device == Device::cpu) return available_memory_bytes();
+  const std::vector<DeviceFacts> devices = cuda_facts().devices;
+  return devices.empty() ? 0 : devices[0].memory_bytes;
+}
+
 }  // namespace
 
 void tell_memory_plan(const Options& given, const Dataset& dataset) {
   const Options run = options_of_run(given);
-  const int ranks = static_cast<int>(given.integer("ranks"));
-  const int threads = static_cast<int>(given.integer("threads"));
-  const MemoryPlan plan = plan_memory(dataset, run, ranks, threads);
+  const PlannedRanks ranks{static_cast<int>(given.integer("ranks")),
+                           static_cast<int>(given.integer("threads")), planned_device(given)};
+  const MemoryPlan plan = plan_memory(dataset, run, ranks);
   const std::int64_t available = given.has("memory")
                                      ? parse_memory_size("memory", given.text("memory"))
-                                     : available_memory_bytes();
-  print_out(plan_text(plan, ranks));
-  if (given.has("json")) write_file(given.text("json"), plan_json(plan, ranks, available));
-  refuse_too_much(plan, {dataset, run, run.text("table.group"), ranks, threads, available},
-                  available);
+                                     : memory_here(ranks.device);
+  print_out(plan_text(plan, ranks.count));
+  if (given.has("json")) write_file(given.text("json"), plan_json(plan, ranks.count, available));
+  refuse_too_much(plan, {dataset, run, run.text("table.group"), ranks, available}, available);
 }
 
-void check_memory(const Options& given, const Dataset& dataset, Communicator& comm, int threads) {
+void check_memory(const Options& given, const Dataset& dataset, Communicator& comm,
+                  const Context& ctx) {
   if (!given.has("memory")) return;
   const std::int64_t available = parse_memory_size("memory", given.text("memory"));
   Options run = options_of_run(given);
   const std::string groups = run.text("table.group");
   if (groups == "node")
     run.set("table.group", std::to_string(comm.split_shared()->size()), "this run's hosts");
-  refuse_too_much(plan_memory(dataset, run, comm.size(), threads),
-                  {dataset, run, groups, comm.size(), threads, available}, available);
+  const PlannedRanks ranks{comm.size(), ctx.threads(), ctx.device()};
+  refuse_too_much(plan_memory(dataset, run, ranks), {dataset, run, groups, ranks, available},
+                  available);
 }
 
 }  // namespace seqrank

@@ -1,19 +1,22 @@
 // What a rank's memory will hold, and whether it fits: `train --dry-run`, `train --memory`.
 #pragma once
 
+#include "backend/context.h"
 #include "collective/communicator.h"
 #include "data/dataset.h"
 #include "models/options.h"
 
 namespace seqrank {
 
-// Prints the bytes of a rank by tag, and writes them to --json. Throws Error(device) where they are
-// more than --memory, or what is free here, naming settings that would fit: the largest batch, the
+// Prints the bytes of a rank by tag, and writes them to --json. Of the device that --device
+// means; a GPU need not be here. Throws Error(device) where they are
+// more than --memory, or what there is here, naming settings that would fit: the largest batch, the
 // smallest number of ranks, tables split, negatives drawn.
 void tell_memory_plan(const Options& given, const Dataset& dataset);
 
 // Collective, before anything of a run is allocated: likewise where --memory is given, of the ranks
 // that there are.
-void check_memory(const Options& given, const Dataset& dataset, Communicator& comm, int threads);
+void check_memory(const Options& given, const Dataset& dataset, Communicator& comm,
+                  const Context& ctx);
 
 }  // namespace seqrank

@@ -78,21 +78,25 @@ std::int64_t number_in(const char* path) {
 }  // namespace
 
 std::int64_t MemoryPlan::total() const {
-  return std::accumulate(peak_bytes.begin(), peak_bytes.end(), checkpoint_bytes);
+  return std::accumulate(peak_bytes.begin(), peak_bytes.end(),
+                         device == Device::cpu ? checkpoint_bytes : std::int64_t{0});
 }
 
-MemoryPlan plan_memory(const Dataset& dataset, const Options& options, int ranks, int threads) {
-  Context ctx(Context::Planned{}, threads);
-  const auto comm = make_planned_communicator(ranks);
+MemoryPlan plan_memory(const Dataset& dataset, const Options& options, const PlannedRanks& ranks) {
+  Context ctx(Context::Planned{ranks.device}, ranks.threads);
+  const auto comm = make_planned_communicator(ranks.count);
   Options of_one_host = options;
   if (options.text("table.group") == "node") of_one_host.set("table.group", "all", "plan");
   TrainingParts parts(ctx, *comm, dataset, of_one_host);
   plan_steps(parts);
   plan_evaluation(ctx, *comm, parts, options);
   MemoryPlan plan;
+  plan.device = ranks.device;
   plan.checkpoint_bytes = plan_save(ctx, *comm, parts);
   plan.parameters = parts.parameters.numel();
   plan.peak_bytes = ctx.arena().peak_bytes();
+  if (ranks.device != Device::cpu)
+    for (const std::int64_t bytes : ctx.host_arena().peak_bytes()) plan.pinned_bytes += bytes;
   if (parts.table_files)
     for (const std::int64_t bytes : parts.table_files->peak_bytes()) plan.file_bytes += bytes;
   return plan;

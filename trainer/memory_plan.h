@@ -1,6 +1,6 @@
 // What a training run will take of a rank's memory, before anything of it is taken: the run's own
 // parts and steps, on a Context that plans and among imagined ranks. So it knows no model and
-// cannot lag behind one. Of a CPU; a GPU's operators need other work space.
+// cannot lag behind one.
 #pragma once
 
 #include <cstdint>
@@ -10,17 +10,28 @@
 namespace seqrank {
 
 struct MemoryPlan {
-  BytesByTag peak_bytes{};            // of rank 0, whose share is never the smallest
-  std::int64_t checkpoint_bytes = 0;  // of the copy that saves write from
+  Device device = Device::cpu;
+  BytesByTag peak_bytes{};            // of rank 0's device; its share is never the smallest
+  std::int64_t checkpoint_bytes = 0;  // of the host, for the copy that saves write from
+  std::int64_t pinned_bytes = 0;      // of the host, where the device is another
   std::int64_t file_bytes = 0;        // of its tables in files, which are not memory
   std::int64_t parameters = 0;        // elements
-  std::int64_t total() const;         // of memory, as if all peaks came at once
+  // Of the device's memory, as if all peaks came at once; a CPU's is the host's.
+  std::int64_t total() const;
+  std::int64_t host_bytes() const { return checkpoint_bytes + pinned_bytes; }
+};
+
+// Who is imagined. threads: of a CPU, for each.
+struct PlannedRanks {
+  int count = 1, threads = 1;
+  Device device = Device::cpu;
 };
 
 // `options` as train() takes them. Looks at batches of an epoch, at most 512, and plans steps with
 // the largest of them, blocks of questions, and a checkpoint. The ranks are imagined on one host,
-// unless table.group says how many share a table. Throws as TrainingParts does.
-MemoryPlan plan_memory(const Dataset& dataset, const Options& options, int ranks, int threads);
+// unless table.group says how many share a table. Throws as TrainingParts does, and Error(device)
+// for CUDA in a program built without.
+MemoryPlan plan_memory(const Dataset& dataset, const Options& options, const PlannedRanks& ranks);
 
 // What this machine could still give to programs, 0 where it does not say; a limit of the process's
 // control group counts, too.

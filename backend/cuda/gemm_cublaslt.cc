@@ -48,9 +48,12 @@ State& state_of(Context& ctx) {
   std::shared_ptr<void>& kept = ctx.handles().matmul;
   if (kept == nullptr) {
     auto state = std::make_shared<State>();
-    cublasLtHandle_t handle = nullptr;
-    check(cublasLtCreate(&handle), "cublasLtCreate");
-    state->handle.reset(handle);
+    if (!ctx.plans()) {
+      cublasLtHandle_t handle = nullptr;
+      use_device(ctx.ordinal());
+      check(cublasLtCreate(&handle), "cublasLtCreate");
+      state->handle.reset(handle);
+    }
     state->workspace = ctx.empty(DType::u8, {kWorkspaceBytes}, Tag::workspace);
     kept = state;
   }
@@ -207,8 +210,9 @@ cublasLtMatmulAlgo_t algorithm_of(State& state, const Key& key, Description& des
 void gemm(Context& ctx, Matrix& c, Factor a, Factor b, float alpha, float beta,
           const Tensor& bias_N, Multiply multiply) {
   expect_product(c, a, b, bias_N);
-  use_device(ctx.ordinal());
   State& state = state_of(ctx);
+  if (ctx.plans()) return;
+  use_device(ctx.ordinal());
   const Key key = key_of(c, a, b, bias_N, multiply);
   Description described(key, bias_N);
   const cublasLtMatmulAlgo_t algorithm = algorithm_of(state, key, described, bias_N);

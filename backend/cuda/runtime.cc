@@ -196,6 +196,7 @@ void CudaStream::copy(void* to, const void* from, std::size_t bytes, Copy direct
 }
 
 cudaStream_t stream_of(Context& ctx) {
+  if (ctx.plans()) return nullptr;
   auto& compute = static_cast<CudaStream&>(ctx.compute());
   use_device(compute.ordinal());
   return compute.get();
@@ -246,6 +247,12 @@ DeviceParts make_cuda_parts(int ordinal) {
   parts.pinned = std::make_unique<cuda::PinnedMemory>(ordinal);
   parts.handles = std::make_shared<cuda::Handles>();
   return parts;
+}
+
+DeviceParts make_planned_cuda_parts() {
+  const std::shared_ptr<Stream> stream = make_planned_stream();
+  return {stream, stream, make_planned_memory(), make_planned_memory(),
+          std::make_shared<cuda::Handles>()};
 }
 
 std::shared_ptr<Stream> make_cuda_stream(int ordinal, const std::string& name) {

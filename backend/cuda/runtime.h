@@ -43,7 +43,8 @@ class CudaStream final : public Stream {
   std::shared_ptr<EventPool> events_;
 };
 
-// Of the context's compute stream, with its device current: what operators launch on.
+// Of the context's compute stream, with its device current: what operators launch on. Null where
+// the context only plans: nothing uses the default stream, and launch() launches nothing there.
 cudaStream_t stream_of(Context& ctx);
 
 }  // namespace seqrank::cuda

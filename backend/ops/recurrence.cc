@@ -75,7 +75,7 @@ void recurrence(Context& ctx, Cell cell, Tensor& h_NH, RecurrenceReserve& reserv
   check_order(order, events);
   check_state(cell, order, h0_BH, width);
   ctx.count_flops(product_flops(cell, x_NK.dim(1), width, order, events, h0_BH));
-  if (ctx.plans()) cpu::plan_recurrence(ctx, cell, reserve, x_NK, width);
+  if (ctx.plans_cpu()) cpu::plan_recurrence(ctx, cell, reserve, x_NK, width);
   SR_DISPATCH(ctx, recurrence, cell, h_NH, reserve, x_NK, weights, order, h0_BH);
 }
 
@@ -91,7 +91,7 @@ void recurrence_backward(Context& ctx, Cell cell, Tensor& dx_NK, RecurrenceWeigh
   check_order(order, events);
   check_state(cell, order, h0_BH, width);
   ctx.count_flops(2 * product_flops(cell, x_NK.dim(1), width, order, events, h0_BH));
-  if (ctx.plans()) cpu::plan_recurrence_backward(ctx, cell, reserve, x_NK);
+  if (ctx.plans_cpu()) cpu::plan_recurrence_backward(ctx, cell, reserve, x_NK);
   SR_DISPATCH(ctx, recurrence_backward, cell, dx_NK, gradients, dh_NH, x_NK, reserve, weights,
               order, h0_BH);
 }

@@ -51,7 +51,8 @@ void softmax_cross_entropy(Context& ctx, Tensor& loss_1, Tensor& dh_ND, Tensor& 
   SR_CHECK(options.temperature > 0, ErrorKind::usage,
            "softmax_cross_entropy: temperature is {}, expected more than 0", options.temperature);
   ctx.count_flops(6.0 * static_cast<double>(n) * static_cast<double>(v) * static_cast<double>(d));
-  if (ctx.plans()) cpu::plan_softmax_cross_entropy(ctx, h_ND, table_VD, static_cast<bool>(dbias_V));
+  if (ctx.plans_cpu())
+    cpu::plan_softmax_cross_entropy(ctx, h_ND, table_VD, static_cast<bool>(dbias_V));
   SR_DISPATCH(ctx, softmax_cross_entropy, loss_1, dh_ND, dtable_VD, dbias_V, h_ND, table_VD, bias_V,
               target_N, scale, options);
 }

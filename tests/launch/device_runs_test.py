@@ -84,9 +84,32 @@ def without_a_device(program):
     assert len(told) <= 1, done.stderr
 
 
+# A plan needs a program that was built with CUDA, and no device.
+def plans_the_memory_that_it_takes(program):
+    make_data(program)
+    hidden = {"CUDA_VISIBLE_DEVICES": "", "SEQRANK_EMULATED": "devices=0"}
+    planned = train(program, "planned", 1, "--train.steps=20", "--device=cuda", "--dry-run",
+                    "--json=plan.json", **hidden)
+    if planned.returncode == DEVICE:
+        assert planned.stderr.count("\n") == 1 and "built without CUDA" in planned.stderr, planned
+        print(planned.stderr)
+        sys.exit(SKIPPED)
+    assert planned.returncode == 0 and not os.path.exists("planned"), planned
+    need_a_device(program)
+    few = train(program, "few", 1, "--train.steps=20", "--device=cuda", "--memory=100K")
+    assert few.returncode == DEVICE and "may take 100 KiB" in few.stderr, few
+    taken = train(program, "run", 1, "--train.steps=20", "--device=cuda", "--json=taken.json")
+    assert taken.returncode == 0, taken
+    with open("plan.json", encoding="utf-8") as plan, open("taken.json", encoding="utf-8") as run:
+        plan, run = json.load(plan), json.load(run)
+    ratio = plan["total_bytes"] / sum(run["peak_bytes"].values())
+    assert abs(ratio - 1) < 0.1, (plan, run)
+
+
 CASES = {f.__name__: f for f in (two_ranks_have_the_losses_of_the_cpu,
                                  two_ranks_in_bf16_have_the_losses_of_the_cpu_nearly,
-                                 evaluates_alike, without_a_device)}
+                                 evaluates_alike, without_a_device,
+                                 plans_the_memory_that_it_takes)}
 
 if __name__ == "__main__":
     cases.main(CASES)

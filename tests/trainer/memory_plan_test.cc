@@ -2,6 +2,7 @@
 // three, with tables whole and split.
 #include "trainer/memory_plan.h"
 
+#include "tests/support/op_case.h"
 #include "tests/trainer/train_support.h"
 #include "tests/trainer/trained_models.h"
 
@@ -11,15 +12,16 @@ namespace {
 class MemoryPlans : public Train {
  protected:
   // Planned over taken.
-  double ratio(int ranks, const std::string& name, Settings settings) {
+  double ratio(int ranks, const std::string& name, Settings settings, Device device = Device::cpu) {
     settings["train.epochs"] = "1";
     if (!settings.contains("train.evaluate_every")) settings["train.evaluate_every"] = "1";
     const Options given = options(name, settings);
     const Dataset dataset = Dataset::open(given.text("data"));
-    const MemoryPlan plan = plan_memory(dataset, given, ranks, 1);
-    const TrainResult taken = run(ranks, name, settings);
+    const MemoryPlan plan = plan_memory(dataset, given, {ranks, 1, device});
+    const TrainResult taken =
+        device == Device::cpu ? run(ranks, name, settings) : run_on_device(ranks, name, settings);
     EXPECT_EQ(plan.checkpoint_bytes, taken.checkpoint_bytes) << name;
-    std::int64_t sum = taken.checkpoint_bytes;
+    std::int64_t sum = device == Device::cpu ? taken.checkpoint_bytes : 0;
     for (int tag = 0; tag < kTags; ++tag) {
       sum += taken.peak_bytes[tag];
       if (tag > static_cast<int>(Tag::optimiser)) continue;
@@ -36,6 +38,16 @@ TEST_F(MemoryPlans, AreWithinATenthOfWhatIsTaken) {
       const std::string name = fmt::format("case{}-{}", &c - trained_models().data(), ranks);
       EXPECT_NEAR(ratio(ranks, name, c.settings), 1, 0.1) << testing::PrintToString(c);
     }
+  }
+}
+
+TEST_F(MemoryPlans, OfADeviceToo) {
+  if (const std::string why = why_no_device(Device::cuda); !why.empty()) GTEST_SKIP() << why;
+  for (const TrainedModelCase& c : trained_models()) {
+    const std::string name = fmt::format("case{}", &c - trained_models().data());
+    Settings settings = c.settings;
+    settings["model.width"] = "16";  // two heads of 8, which is the least on a device
+    EXPECT_NEAR(ratio(1, name, settings, Device::cuda), 1, 0.1) << testing::PrintToString(c);
   }
 }
 
@@ -69,7 +81,7 @@ TEST_F(MemoryPlans, TakeNoMemory) {
       {{"data", synth_options.output}, {"model.width", "256"}, {"loss.kind", "sampled_softmax"}});
   const Dataset dataset = Dataset::open(synth_options.output);
   const std::int64_t before = available_memory_bytes();
-  const MemoryPlan plan = plan_memory(dataset, given, 1, 1);
+  const MemoryPlan plan = plan_memory(dataset, given, {});
   EXPECT_GT(plan.total(), std::int64_t{8} << 30);
   EXPECT_LT(before - available_memory_bytes(), std::int64_t{1} << 30);
 }

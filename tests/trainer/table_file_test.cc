@@ -136,7 +136,7 @@ TEST_F(TableFile, IsPlannedApartFromMemory) {
   for (const int ranks : {1, 3}) {
     const std::string name = "planned" + std::to_string(ranks);
     const Options given = options(name, in_file({{"model.width", "64"}}));
-    const MemoryPlan plan = plan_memory(Dataset::open(data_), given, ranks, 1);
+    const MemoryPlan plan = plan_memory(Dataset::open(data_), given, {ranks});
     const TrainResult taken = run(ranks, name, in_file({{"model.width", "64"}}));
     const std::int64_t rows = 60 / ranks;
     EXPECT_GE(plan.file_bytes, rows * (64 + 1) * 4);

@@ -3,8 +3,6 @@
 #include <cmath>
 
 #include "backend/device.h"
-#include "collective/nccl.h"
-#include "collective/staged.h"
 #include "data/dataset_writer.h"
 #include "tests/support/op_case.h"
 #include "tests/trainer/train_support.h"
@@ -18,21 +16,6 @@ class TrainOnDevice : public Train {
   void SetUp() override {
     const std::string why = why_no_device(Device::cuda);
     if (!why.empty()) GTEST_SKIP() << why;
-  }
-
-  enum class Exchange { nccl, staged };
-
-  // Staged, ranks share the devices that there are.
-  void run_on_device(int ranks, const std::string& name, const Settings& settings,
-                     Exchange exchange = Exchange::staged) {
-    const Options given = options(name, settings);
-    with_ranks(ranks, [&](Communicator& comm) {
-      Context ctx(Device::cuda, 1, 0, comm.rank() % cuda_devices());
-      const auto device_comm = exchange == Exchange::staged
-                                   ? make_staged_communicator(comm, ctx)
-                                   : make_nccl_communicator(comm, ctx.ordinal());
-      train(ctx, {comm, *device_comm}, Dataset::open(given.text("data")), given, {}, {});
-    });
   }
 
   void expect_losses_as_on_cpu(const std::string& name, double tolerance) {

@@ -11,6 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "backend/device.h"
+#include "collective/nccl.h"
+#include "collective/staged.h"
 #include "collective/thread.h"
 #include "data/dataset_writer.h"
 #include "data/event_columns.h"
@@ -81,6 +84,24 @@ class Train : public testing::Test {
     with_ranks(ranks, [&](Communicator& comm) {
       Context ctx(Device::cpu, 1);
       TrainResult own = train(ctx, comm, Dataset::open(given.text("data")), given, {}, {});
+      if (comm.rank() == 0) result = own;
+    });
+    return result;
+  }
+
+  // Likewise on CUDA devices. Staged, ranks share those that there are.
+  enum class Exchange { nccl, staged };
+  TrainResult run_on_device(int ranks, const std::string& name, const Settings& settings,
+                            Exchange exchange = Exchange::staged) {
+    TrainResult result;
+    const Options given = options(name, settings);
+    with_ranks(ranks, [&](Communicator& comm) {
+      Context ctx(Device::cuda, 1, 0, comm.rank() % cuda_devices());
+      const auto device_comm = exchange == Exchange::staged
+                                   ? make_staged_communicator(comm, ctx)
+                                   : make_nccl_communicator(comm, ctx.ordinal());
+      TrainResult own =
+          train(ctx, {comm, *device_comm}, Dataset::open(given.text("data")), given, {}, {});
       if (comm.rank() == 0) result = own;
     });
     return result;

@@ -220,6 +220,7 @@ Tensor rnn_forward(Context& ctx, const RnnProblem& problem, Tensor& y_NH, const 
   const Job job(problem);
   Tensor reserve = ctx.empty(DType::f32, {job.reserve_floats()});
   Tensor workspace = ctx.empty(DType::u8, {256}, Tag::workspace);
+  if (ctx.plans()) return reserve;
   with_type(problem.type, [&](auto element) {
     enqueue_forward<decltype(element)>(ctx, job, y_NH, x_NK, weights, h0_BH, reserve, workspace);
   });
@@ -233,6 +234,7 @@ void rnn_backward(Context& ctx, const RnnProblem& problem, Tensor& dx_NK, Tensor
   SR_ASSERT(reserve.numel() == job.reserve_floats(), "a reserve of {} floats, of {} in this batch",
             reserve.numel(), job.reserve_floats());
   Tensor workspace = ctx.empty(DType::u8, {256}, Tag::workspace);
+  if (ctx.plans()) return;
   const Backward operands{dx_NK, dweights, dy_NH, y_NH, x_NK, weights, h0_BH, reserve, workspace};
   with_type(problem.type,
             [&](auto element) { enqueue_backward<decltype(element)>(ctx, job, operands); });
