@@ -4,13 +4,13 @@
 // (Zhou et al., KDD 2018). ReLU stands for the paper's Dice, and the order of the past is not seen
 // but for columns such as position.
 #include "backend/ops/linear.h"
-#include "models/nn/candidate_layers.h"
+#include "models/nn/attention_weights.h"
 #include "models/nn/click.h"
 
 namespace seqrank {
 namespace {
 
-class Din final : public ClickScorer {
+class Din final : public ClickScorer, public AttentionModel {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -50,6 +50,14 @@ class Din final : public ClickScorer {
       return Var(z_MD);
     });
   }
+
+  Tensor attention_weights(Context& ctx, const Batch& batch, const TapeHooks& hooks) override {
+    Tape tape(ctx, TapeMode::inference, 0, hooks);
+    const ClickInput::Vectors vectors = input_(tape, batch);
+    return nn::weights_of_din(ctx, act_, vectors.event_ND.value(), vectors.target_ND.value(), unit_,
+                              batch);
+  }
+  bool weights_sum_to_one() const override { return false; }
 
  private:
   Var logits(Tape& tape, const Batch& batch) override {

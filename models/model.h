@@ -52,6 +52,8 @@ class ClickModel {
   // logit_N is written: of the label of target_N after each event of the batch. Reads no label of a
   // target.
   virtual void score_targets(Context& ctx, const Batch& batch, Tensor& logit_N) = 0;
+  // False where a setting has it read more of a target than its item; score_next() then throws.
+  virtual bool ranks_catalogue() const { return true; }
 };
 
 // Says which events of a history it looks at.
@@ -59,8 +61,11 @@ class AttentionModel {
  public:
   virtual ~AttentionModel() = default;
   // f32 [N] in host memory: the weight of each event where the item after the last event of its
-  // sequence is asked for; over a sequence they sum to one. hooks: as of StateRanker.
+  // sequence is asked for, or a click on one item: target_N of that last event. Absent where the
+  // model, as it is set, attends to nothing. hooks: as of StateRanker.
   virtual Tensor attention_weights(Context& ctx, const Batch& batch, const TapeHooks& hooks) = 0;
+  // Over each sequence. Otherwise they are any numbers, as the model sums events by them.
+  virtual bool weights_sum_to_one() const { return true; }
 };
 
 // What a model carries from step to step in session-parallel training: a row for each slot of this

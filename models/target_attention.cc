@@ -5,13 +5,13 @@
 // h_j instead of the mean, drawn with Gumbel noise in training. No loss over lists of candidates.
 #include "backend/ops/candidate_attention.h"
 #include "backend/ops/linear.h"
-#include "models/nn/candidate_layers.h"
+#include "models/nn/attention_weights.h"
 #include "models/nn/click.h"
 
 namespace seqrank {
 namespace {
 
-class TargetAttention final : public ClickScorer {
+class TargetAttention final : public ClickScorer, public AttentionModel {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -62,6 +62,16 @@ class TargetAttention final : public ClickScorer {
                     [&](const Tensor& x_CD) { return meet(ctx, x_CD, k_NA, h_ND, batch); });
   }
 
+  Tensor attention_weights(Context& ctx, const Batch& batch, const TapeHooks& hooks) override {
+    if (!attention_) return {};
+    Tape tape(ctx, TapeMode::inference, 0, hooks);
+    const ClickInput::Vectors vectors = input_(tape, batch);
+    const Asking asking = ask(tape, encode(tape, vectors.event_ND, batch), vectors.target_ND);
+    return (attend_ == Attend::soft ? nn::weights_of_query : nn::weights_of_choice)(
+        ctx, hard_.act, asking.k_NA.value(), asking.q_NA.value(), attention_.w_score_A->value(),
+        batch);
+  }
+
  private:
   static HardAttention hard_options(const Options& options) {
     return {.act = options.text("model.activation") == "relu" ? Activation::relu : Activation::tanh,
@@ -98,13 +108,20 @@ class TargetAttention final : public ClickScorer {
     return x_ND;
   }
 
+  struct Asking {
+    Var k_NA, q_NA;  // of the events; of what each is asked about
+  };
+  Asking ask(Tape& tape, Var h_ND, Var x_ND) {
+    return {nn::linear(tape, h_ND, *attention_.w_key_AD, nullptr),
+            nn::linear(tape, x_ND, *attention_.w_query_AD, nullptr)};
+  }
+
   Var logits(Tape& tape, const Batch& batch) override {
     const ClickInput::Vectors vectors = input_(tape, batch);
     const Var h_ND = encode(tape, vectors.event_ND, batch), x_ND = vectors.target_ND;
     Var z_ND = h_ND;
     if (attention_) {
-      const Var k_NA = nn::linear(tape, h_ND, *attention_.w_key_AD, nullptr);
-      const Var q_NA = nn::linear(tape, x_ND, *attention_.w_query_AD, nullptr);
+      const auto [k_NA, q_NA] = ask(tape, h_ND, x_ND);
       z_ND =
           attend_ == Attend::soft
               ? nn::query_attention(tape, hard_.act, k_NA, q_NA, *attention_.w_score_A, h_ND, batch)

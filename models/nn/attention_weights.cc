@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 
+#include "backend/ops/linear.h"
 #include "backend/transfer.h"
 
 namespace seqrank::nn {
@@ -62,6 +63,60 @@ Tensor weights_of_query(Context& ctx, Activation act, const Tensor& k_NA, const 
       sum += w[a] * activated(act, double{k[n * width + a]} + q[last * width + a]);
     return sum;
   });
+}
+
+Tensor weights_of_choice(Context& ctx, Activation act, const Tensor& k_NA, const Tensor& q_NA,
+                         const Tensor& w_A, const Batch& batch) {
+  HardAttention options;
+  options.act = act;
+  options.noise = false;
+  // What the chosen events hold is not asked for: their keys will do.
+  Tensor c_NA = ctx.empty(DType::f32, k_NA.shape()), soft_NA = ctx.empty(DType::f32, k_NA.shape());
+  Tensor choice_N = ctx.empty(DType::i32, {batch.events});
+  Tensor lse_N = ctx.empty(DType::f32, {batch.events});
+  seqrank::hard_attention(ctx, options, c_NA, choice_N, soft_NA, lse_N, k_NA, q_NA, w_A, k_NA,
+                          batch.place_B, batch.offset_B1);
+  const Tensor host_choice_N = to_host(ctx, choice_N);
+  const Tensor host_offset_B1 = to_host(ctx, batch.offset_B1);
+  const auto offset_B1 = host_offset_B1.span<std::int32_t>();
+  Tensor weight_N(ctx.host_arena(), DType::f32, {batch.events}, Tag::workspace);
+  std::ranges::fill(weight_N.span<float>(), 0.0f);
+  for (std::int64_t b = 0; b < batch.sequences; ++b)
+    if (offset_B1[b] < offset_B1[b + 1])
+      weight_N.data<float>()[host_choice_N.data<std::int32_t>()[offset_B1[b + 1] - 1]] = 1;
+  return weight_N;
+}
+
+Tensor weights_of_din(Context& ctx, Activation act, const Tensor& h_ND, const Tensor& x_ND,
+                      const DinUnit& unit, const Batch& batch) {
+  const std::int64_t width = h_ND.dim(1), hidden = unit.w_A->shape[0];
+  Tensor k_NA = ctx.empty(DType::f32, {batch.events, hidden});
+  Tensor q_NA = ctx.empty(DType::f32, {batch.events, hidden});
+  linear(ctx, k_NA, h_ND, unit.k_AD->value(), Tensor());
+  linear(ctx, q_NA, x_ND, unit.q_AD->value(), Tensor());
+  const Tensor host_h = to_host(ctx, h_ND), host_x = to_host(ctx, x_ND),
+               host_k = to_host(ctx, k_NA), host_q = to_host(ctx, q_NA),
+               host_p = to_host(ctx, unit.p_AD->value()), host_w = to_host(ctx, unit.w_A->value()),
+               host_b = to_host(ctx, unit.b_1->value()),
+               host_offset_B1 = to_host(ctx, batch.offset_B1);
+  const float *h = host_h.data<float>(), *x = host_x.data<float>(), *p = host_p.data<float>();
+  const auto score = [&](std::int64_t n, std::int64_t last) {
+    double sum = host_b.data<float>()[0];
+    for (std::int64_t a = 0; a < hidden; ++a) {
+      double inside =
+          double{host_k.data<float>()[n * hidden + a]} + host_q.data<float>()[last * hidden + a];
+      for (std::int64_t d = 0; d < width; ++d)
+        inside += double{p[a * width + d]} * h[n * width + d] * x[last * width + d];
+      sum += host_w.data<float>()[a] * activated(act, inside);
+    }
+    return static_cast<float>(sum);
+  };
+  const auto offset_B1 = host_offset_B1.span<std::int32_t>();
+  Tensor weight_N(ctx.host_arena(), DType::f32, {batch.events}, Tag::workspace);
+  for (std::int64_t b = 0; b < batch.sequences; ++b)
+    for (std::int64_t n = offset_B1[b]; n < offset_B1[b + 1]; ++n)
+      weight_N.data<float>()[n] = score(n, offset_B1[b + 1] - 1);
+  return weight_N;
 }
 
 Tensor weights_of_heads(Context& ctx, std::int64_t heads, const Tensor& q_ND, const Tensor& k_ND,

@@ -79,7 +79,7 @@ ClickInput::Vectors ClickInput::history(Tape& tape, const Batch& batch) const {
 }
 
 Tensor ClickInput::candidates(std::int64_t begin, std::int64_t end) const {
-  SR_CHECK(target_columns_.empty(), ErrorKind::usage,
+  SR_CHECK(!has_target_columns(), ErrorKind::usage,
            "--model.target_input: a model that reads columns of targets scores given targets; it "
            "cannot rank the whole catalogue");
   return table_VD_->value().rows(begin, end);

@@ -31,6 +31,7 @@ class ClickInput {
   Tensor candidates(std::int64_t begin, std::int64_t end) const;
   std::int64_t items() const { return table_VD_->shape[0]; }
   bool has_user() const { return !user_columns_.empty(); }
+  bool has_target_columns() const { return !target_columns_.empty(); }
 
  private:
   Var dressed_events(Tape& tape, Var event_ND, const Batch& batch) const;
@@ -63,6 +64,7 @@ class ClickScorer : public TrainedModel, public ClickModel {
   BatchNeeds needs() const override { return input_.needs(); }
   Var loss(Tape& tape, const Batch& batch) override;
   void score_targets(Context& ctx, const Batch& batch, Tensor& logit_N) override;
+  bool ranks_catalogue() const override { return !input_.has_target_columns(); }
 
  protected:
   ClickScorer(const ModelInput& input, std::int64_t width) : input_(input, width) {}

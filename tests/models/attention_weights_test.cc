@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <random>
 
 #include "backend/ops/additive_attention.h"
@@ -67,6 +69,55 @@ TEST(AttentionWeights, AreThoseOfQueryAttention) {
     Tensor c_NN = ctx.empty(DType::f32, {n, n}), lse_N = ctx.empty(DType::f32, {n});
     query_attention(ctx, act, c_NN, lse_N, k, q, w, one_hot(ctx, n), batch.offset_B1);
     expect_weights(ctx, batch, nn::weights_of_query(ctx, act, k, q, w, batch), c_NN);
+  }
+}
+
+// One, of the event with the largest w . tanh(k_j + q_last).
+TEST(AttentionWeights, AreOfTheEventThatHardAttentionTakes) {
+  Context ctx(Device::cpu, 1);
+  const Batch batch = packed_batch(ctx, kSequences);
+  const std::int64_t n = batch.events;
+  const Tensor k = random_tensor(ctx, {n, 4}, 1), q = random_tensor(ctx, {n, 4}, 2),
+               w = random_tensor(ctx, {4}, 3);
+  const Tensor weight_N = nn::weights_of_choice(ctx, Activation::tanh, k, q, w, batch);
+  const auto offset_B1 = batch.offset_B1.span<std::int32_t>();
+  for (std::int64_t b = 0; b < batch.sequences; ++b) {
+    const std::int64_t begin = offset_B1[b], end = offset_B1[b + 1];
+    std::vector<double> score;
+    for (std::int64_t j = begin; j < end; ++j) {
+      score.push_back(0);
+      for (int a = 0; a < 4; ++a)
+        score.back() += w.data<float>()[a] * std::tanh(double{k.data<float>()[4 * j + a]} +
+                                                       q.data<float>()[4 * (end - 1) + a]);
+    }
+    const auto best = begin + (std::ranges::max_element(score) - score.begin());
+    for (std::int64_t j = begin; j < end; ++j)
+      EXPECT_EQ(weight_N.data<float>()[j], j == best ? 1 : 0) << b << " " << j;
+  }
+}
+
+// Events summed by the weights are what the activation unit gives after the last event.
+TEST(AttentionWeights, AreThoseOfTheActivationUnit) {
+  Context ctx(Device::cpu, 1);
+  const Batch batch = packed_batch(ctx, kSequences);
+  const std::int64_t n = batch.events, width = 3, hidden = 5;
+  for (const Activation act : {Activation::tanh, Activation::relu}) {
+    ParameterStore store;
+    const nn::DinUnit unit = nn::declare_din_unit(store, "unit", width, hidden);
+    store.allocate(ctx, 7);
+    const Tensor h = random_tensor(ctx, {n, width}, 1), x = random_tensor(ctx, {n, width}, 2);
+    Tape tape(ctx, TapeMode::inference, 0);
+    const Tensor z = nn::din_attention(tape, act, Var(h), Var(x), unit, batch).value();
+    const Tensor weight_N = nn::weights_of_din(ctx, act, h, x, unit, batch);
+    const auto offset_B1 = batch.offset_B1.span<std::int32_t>();
+    for (std::int64_t b = 0; b < batch.sequences; ++b) {
+      for (std::int64_t d = 0; d < width; ++d) {
+        double sum = 0;
+        for (std::int64_t j = offset_B1[b]; j < offset_B1[b + 1]; ++j)
+          sum += double{weight_N.data<float>()[j]} * h.data<float>()[width * j + d];
+        EXPECT_NEAR(sum, z.data<float>()[width * (offset_B1[b + 1] - 1) + d], 1e-5);
+      }
+    }
   }
 }
 

@@ -134,14 +134,16 @@ TEST_P(ModelForms, ScoresOfOneSequenceDoNotDependOnTheOthers) {
   }
 }
 
-// Weights say what the model looks at: they sum to one, and are those of the sequence alone.
-TEST_P(ModelForms, AttentionWeightsSumToOneOverEachSequence) {
+// Weights say what the model looks at: they are those of the sequence alone, and sum to one where
+// the model says so.
+TEST_P(ModelForms, AttentionWeightsAreOfEachSequenceAlone) {
   Context ctx(Device::cpu, 1);
   auto built = build(ctx, GetParam().model, GetParam().settings);
   auto* attention = dynamic_cast<AttentionModel*>(built->model.get());
   if (!attention) GTEST_SKIP() << GetParam().model << " has no attention";
   const Batch all = batch_for(ctx, *built, kSequences);
   const Tensor weight_N = attention->attention_weights(ctx, all, {});
+  if (!weight_N) GTEST_SKIP() << GetParam().model << " has no attention as it is set";
   const auto offset_B1 = all.offset_B1.span<std::int32_t>();
   for (std::size_t b = 0; b < kSequences.size(); ++b) {
     const Batch one = batch_for(ctx, *built, {kSequences[b]});
@@ -151,7 +153,9 @@ TEST_P(ModelForms, AttentionWeightsSumToOneOverEachSequence) {
       sum += alone_N.data<float>()[n];
       EXPECT_NEAR(alone_N.data<float>()[n], weight_N.data<float>()[offset_B1[b] + n], 1e-6);
     }
-    EXPECT_NEAR(sum, 1, 1e-6);
+    if (attention->weights_sum_to_one()) {
+      EXPECT_NEAR(sum, 1, 1e-6);
+    }
   }
 }
 
