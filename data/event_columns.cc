@@ -155,6 +155,31 @@ void check_columns(const Dataset& dataset, const BatchNeeds& needs, std::int64_t
            needs.max_length);
 }
 
+namespace {
+
+// column: what `stored` has under this name; null: computed.
+void add_column(const Dataset& dataset, Arena& arena, std::span<const Window> windows,
+                const std::string& name, std::int64_t values, const Stored* column,
+                WithRows with_rows, Batch& batch) {
+  if (values == 0) {
+    Tensor& number_N1 = batch.numbers[name];
+    number_N1 = Tensor(arena, DType::f32, {batch.events, 1}, Tag::batch);
+    fill_stored(dataset, windows, *column, batch, number_N1.span<float>());
+    return;
+  }
+  IdColumn& ids = batch.ids[name];
+  ids.values = values;
+  ids.id_N = Tensor(arena, DType::i32, {batch.events}, Tag::batch);
+  const Ids id_N = ids.id_N.span<std::int32_t>();
+  if (column != nullptr)
+    fill_stored(dataset, windows, *column, batch, id_N);
+  else
+    fill_computed(dataset, windows, name, id_N);
+  if (with_rows == WithRows::yes) ids.rows = unique_rows(arena, id_N);
+}
+
+}  // namespace
+
 void add_columns(const Dataset& dataset, Arena& arena, std::span<const Window> windows,
                  const BatchNeeds& needs, WithRows with_rows, Batch& batch) {
   if (needs.times) {
@@ -177,23 +202,22 @@ void add_columns(const Dataset& dataset, Arena& arena, std::span<const Window> w
   const auto stored = stored_columns(dataset);
   for (const std::string& name : needs.columns) {
     const auto found = stored.find(name);
-    if (found != stored.end() && found->second.of_target && !batch.target_N) continue;
-    if (columns.at(name) == 0) {
-      Tensor& number_N1 = batch.numbers[name];
-      number_N1 = Tensor(arena, DType::f32, {batch.events, 1}, Tag::batch);
-      fill_stored(dataset, windows, found->second, batch, number_N1.span<float>());
-      continue;
-    }
-    IdColumn& column = batch.ids[name];
-    column.values = columns.at(name);
-    column.id_N = Tensor(arena, DType::i32, {batch.events}, Tag::batch);
-    const Ids id_N = column.id_N.span<std::int32_t>();
-    if (found != stored.end())
-      fill_stored(dataset, windows, found->second, batch, id_N);
-    else
-      fill_computed(dataset, windows, name, id_N);
-    if (with_rows == WithRows::yes) column.rows = unique_rows(arena, id_N);
+    const Stored* column = found != stored.end() ? &found->second : nullptr;
+    if (column != nullptr && column->of_target && !batch.target_N) continue;
+    add_column(dataset, arena, windows, name, columns.at(name), column, with_rows, batch);
   }
+}
+
+void ask_about(const Dataset& dataset, Arena& arena, std::int32_t item, const BatchNeeds& needs,
+               Batch& batch) {
+  SR_ASSERT(!batch.target_N, "the batch has targets");
+  batch.target_N = Tensor(arena, DType::i32, {batch.events}, Tag::batch);
+  std::ranges::fill(batch.target_N.span<std::int32_t>(), item);
+  const auto stored = stored_columns(dataset);
+  for (const std::string& name : needs.columns)
+    if (const auto found = stored.find(name); found != stored.end() && found->second.of_target)
+      add_column(dataset, arena, {}, name, found->second.values, &found->second, WithRows::no,
+                 batch);
 }
 
 }  // namespace seqrank

@@ -34,5 +34,8 @@ enum class WithRows { yes, no };  // whether gradients will be wanted
 // what follows is not known, and a model must not ask for it before it scores given targets.
 void add_columns(const Dataset& dataset, Arena& arena, std::span<const Window> windows,
                  const BatchNeeds& needs, WithRows with_rows, Batch& batch);
+// Has a batch that has no targets ask about this item after each of its events.
+void ask_about(const Dataset& dataset, Arena& arena, std::int32_t item, const BatchNeeds& needs,
+               Batch& batch);
 
 }  // namespace seqrank

@@ -39,10 +39,11 @@ std::string to_text(const Explanation& one) {
                     event.attention ? fmt::format("{:.3f}", *event.attention) : "-",
                     fmt::format("{:+.4f}", event.effect)});
   }
-  return fmt::format("user {}: {} (item {}), place {}, score {:.3f}\n", one.user, one.item.title,
-                     one.item.key, one.rank, one.item.score) +
-         format_table({" ago", "event", "item", "attention", "score lost without it"}, rows,
-                      {0, 1}) +
+  const std::string place = one.rank > 0 ? fmt::format("place {}, ", one.rank) : "";
+  return fmt::format("user {}: {} (item {}), {}score {:.3f}\n", one.user, one.item.title,
+                     one.item.key, place, one.item.score) +
+         format_table({" ago", "event", "item", attention_title(one), "score lost without it"},
+                      rows, {0, 1}) +
          "\n";
 }
 
@@ -56,12 +57,15 @@ std::string to_json(const std::vector<Explanation>& explanations, const std::str
       entry["effect"] = event.effect;
       events.push_back(std::move(entry));
     }
-    list.push_back({{"user", one.user},
-                    {"item", one.item.key},
-                    {"title", one.item.title},
-                    {"rank", one.rank},
-                    {"score", one.item.score},
-                    {"events", events}});
+    nlohmann::ordered_json entry = {{"user", one.user},
+                                    {"item", one.item.key},
+                                    {"title", one.item.title},
+                                    {"rank", nullptr},
+                                    {"score", one.item.score}};
+    if (one.rank > 0) entry["rank"] = one.rank;
+    if (one.events.back().attention) entry["attention_sums_to_one"] = one.attention_is_shares;
+    entry["events"] = std::move(events);
+    list.push_back(std::move(entry));
   }
   const nlohmann::ordered_json json = {{"model", origin}, {"explanations", list}};
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";

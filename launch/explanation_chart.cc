@@ -26,6 +26,10 @@ std::string label(const std::string& title) {
 
 }  // namespace
 
+std::string attention_title(const Explanation& explanation) {
+  return explanation.attention_is_shares ? "attention" : "attention, of any sum";
+}
+
 void draw_explanation(const Explanation& explanation, const std::string& path) {
   const auto& events = explanation.events;
   const std::size_t first = events.size() - std::min(events.size(), kShownEvents);
@@ -34,21 +38,22 @@ void draw_explanation(const Explanation& explanation, const std::string& path) {
     data += fmt::format("{} \"{}\" {} {}\n", e - first, label(events[e].title), events[e].effect,
                         events[e].attention.value_or(0));
   const bool attends = events.back().attention.has_value();
-  const auto panel = [&](const char* title, int column, const char* labels) {
+  const auto panel = [&](const std::string& title, int column, const char* labels) {
     return fmt::format(
         "set title '{}'\nplot $events using (${}/2):1:(abs(${})/2):(0.35){} with boxxyerror fs "
         "solid 0.6 notitle\n",
         title, column, column, labels);
   };
-  draw_svg(
-      path,
-      fmt::format("$events << END\n{}END\n"
-                  "set multiplot layout 1,{} title \"{} for user {}\" noenhanced\n"
-                  "set yrange [-1:{}]\nset grid x\nset lmargin 30\n"
-                  "set ytics noenhanced\n{}{}unset multiplot\n",
-                  data, attends ? 2 : 1, label(explanation.item.title), label(explanation.user),
-                  events.size() - first, panel("score lost without it", 3, ":ytic(2)"),
-                  attends ? "set lmargin 6\nset format y ''\n" + panel("attention", 4, "") : ""));
+  draw_svg(path, fmt::format("$events << END\n{}END\n"
+                             "set multiplot layout 1,{} title \"{} for user {}\" noenhanced\n"
+                             "set yrange [-1:{}]\nset grid x\nset lmargin 30\n"
+                             "set ytics noenhanced\n{}{}unset multiplot\n",
+                             data, attends ? 2 : 1, label(explanation.item.title),
+                             label(explanation.user), events.size() - first,
+                             panel("score lost without it", 3, ":ytic(2)"),
+                             attends ? "set lmargin 6\nset format y ''\n" +
+                                           panel(attention_title(explanation), 4, "")
+                                     : ""));
 }
 
 }  // namespace seqrank

@@ -142,6 +142,40 @@ def explains(program):
         assert "score lost without it" in picture and "d for user u1" in picture, picture[:2000]
 
 
+def explains_clicks(program):
+    """The item that is asked about pays attention; where it is told more of, it must be named."""
+    with open("d.csv", "w", encoding="utf-8") as file:
+        file.write("user,item,rating\n")
+        for u in range(20):
+            file.writelines(f"u{u},i{(3 * u + 5 * e) % 11},{(u + e) % 5 + 1}\n" for e in range(12))
+    with open("f.csv", "w", encoding="utf-8") as file:
+        file.write("item,kind\n")
+        file.writelines(f"i{v},{'abc'[v % 3]}\n" for v in range(11))
+    run(program, "prepare", "--input=d.csv", "--label=rating", "--positive=4",
+        "--item-features=f.csv", "--item-features-columns=kind", "--output=d.h5")
+    call = ["--data=d.h5", "--users=u3", "--json=e.json"]
+    weights = {}
+    for name, words in (("soft", ["--model.name=target_attention"]),
+                        ("hard", ["--model.name=target_attention", "--model.attention=hard"]),
+                        ("din", ["--model.name=din", "--model.target_input=kind"])):
+        run(program, "train", "--data=d.h5", f"--run={name}", "--threads=1", *SMALL, *words,
+            "--data.protocol=ctr", "--train.steps=5")
+        told = run(program, "explain", f"--run={name}", *call, "--item=i7").stdout
+        explanation = read("e.json")["explanations"][0]
+        weights[name] = [event["attention"] for event in explanation["events"]]
+        assert explanation["attention_sums_to_one"] == (name != "din"), explanation
+        assert ("attention, of any sum" in told) == (name == "din"), told
+        assert (explanation["rank"] is None) == (name == "din"), explanation
+        assert ("place" in told) == (name != "din"), told
+        assert any(event["effect"] != 0 for event in explanation["events"]), explanation
+    assert len(weights["soft"]) == 12 and abs(sum(weights["soft"]) - 1) < 1e-5, weights
+    assert sorted(weights["hard"]) == [0] * 11 + [1], weights
+    refused = run(program, "explain", "--run=din", *call, code=2).stderr
+    assert "--item is missing" in refused and refused.count("\n") == 1, refused
+    refused = run(program, "explain", "--run=din", *call, "--item=?", code=2).stderr
+    assert "has no such item" in refused and refused.count("\n") == 1, refused
+
+
 def tables_over_two_ranks(program):
     """The same answers as from one rank that has the whole table, and who is answered by whom."""
     make_data(program)
@@ -196,4 +230,4 @@ def run_ranks(ranks, *words, **more):
 if __name__ == "__main__":
     cases.main({f.__name__: f for f in (
         files, candidates, stream, people_without_history_get_what_is_popular_in_their_scene,
-        stream_answers_at_once, explains, tables_over_two_ranks)})
+        stream_answers_at_once, explains, explains_clicks, tables_over_two_ranks)})
