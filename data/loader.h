@@ -38,12 +38,16 @@ class TrainLoader {
   ~TrainLoader();
   std::int64_t samples() const;  // of an epoch
   std::int64_t steps_per_epoch() const;
+  // Events of this rank in a global step, from lengths alone: no batch is made.
+  std::int64_t events(std::int64_t step) const;
   // Makes the next batch that of global step `step` (from 0, over all epochs).
   void seek(std::int64_t step);
   // Blocks until it is ready. Errors of the reading thread are rethrown here.
   Batch next();
   // The batch that next() will give, likewise.
   Batch peek();
+  // Blocks until as many are ready as are ever made ahead.
+  void fill();
   // This rank's reading time that next() had to wait for, in seconds, since the start.
   double wait_seconds() const;
 

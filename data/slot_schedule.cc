@@ -40,6 +40,7 @@ std::optional<SlotSchedule::Part> SlotSchedule::at(std::int64_t epoch, std::int6
                                                    std::int64_t slot) {
   SR_ASSERT(0 <= step && step < steps_per_epoch() && 0 <= slot && slot < slots_,
             "step {} of {}, slot {} of {}", step, steps_per_epoch(), slot, slots_);
+  const std::lock_guard lock(mutex_);
   if (epoch != epoch_) {
     line_ = line_of(epoch);
     epoch_ = epoch;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <optional>
 
 #include "data/protocol.h"
@@ -36,8 +37,8 @@ class SlotSchedule {
     bool begins;         // nothing before it is known to the slot
     std::int64_t place;  // in the line of all epochs
   };
-  // Nothing where the slot's stretch has ended. Keeps the order of the epoch asked for last: for
-  // one thread.
+  // Nothing where the slot's stretch has ended. Keeps the order of the epoch asked for last.
+  // Thread-safe.
   std::optional<Part> at(std::int64_t epoch, std::int64_t step, std::int64_t slot);
 
  private:
@@ -48,6 +49,7 @@ class SlotSchedule {
   const Protocol protocol_;
   const SampleOrder order_;
   const std::int64_t slots_, events_;
+  std::mutex mutex_;  // of the two that follow
   std::int64_t epoch_ = 0;
   SequenceCounts line_;  // parts, by place of their session in the order of epoch_
   const std::int64_t parts_;

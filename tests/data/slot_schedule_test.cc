@@ -73,6 +73,7 @@ TEST_P(SlotBatches, SlotsReadOnOrBegin) {
     for (std::int64_t step = 0; step < 2 * loader.steps_per_epoch(); ++step) {
       const Batch batch = loader.next();
       ASSERT_EQ(batch.state_at_S.numel(), slots.count());
+      EXPECT_EQ(loader.events(step), batch.events);
       for (std::int64_t b = 0; b < batch.sequences; ++b) {
         const std::int32_t begin = at(batch.offset_B1, b), end = at(batch.offset_B1, b + 1);
         EXPECT_LE(end - begin, events);
