@@ -21,13 +21,12 @@ constexpr std::size_t kPlan = 4;     // the largest of them, which are planned
 constexpr int kBlocks = 64;          // of questions
 
 // The steps with the most events, of many of the first epoch.
-std::vector<std::int64_t> large_steps(TrainLoader& loader) {
+std::vector<std::int64_t> large_steps(const TrainLoader& loader) {
   const std::int64_t epoch = loader.steps_per_epoch(), look = std::min(epoch, kLook);
   std::vector<std::pair<std::int64_t, std::int64_t>> found;  // events, step
   for (std::int64_t i = 0; i < look; ++i) {
     const std::int64_t step = epoch * i / look;
-    if (look < epoch || i == 0) loader.seek(step);
-    found.emplace_back(loader.next().item_N.numel(), step);
+    found.emplace_back(loader.events(step), step);
   }
   std::ranges::sort(found, std::greater());
   std::vector<std::int64_t> steps;
@@ -38,7 +37,9 @@ std::vector<std::int64_t> large_steps(TrainLoader& loader) {
 void plan_steps(TrainingParts& parts) {
   for (const std::int64_t step : large_steps(parts.loader)) {
     parts.loader.seek(step);
-    const Batch batch = parts.loader.next(), next = parts.loader.peek();
+    const Batch batch = parts.loader.next();
+    parts.loader.fill();  // what is made ahead is memory, too
+    const Batch next = parts.loader.peek();
     parts.step->run(batch, step, 0, TrainStep::Wish::go_on, &next);
   }
 }

@@ -51,6 +51,15 @@ TEST_F(MemoryPlans, OfADeviceToo) {
   }
 }
 
+TEST_F(MemoryPlans, OfBatchesMadeAhead) {
+  const Settings many = {{"loss.kind", "sampled_softmax"},
+                         {"loss.negatives", "50000"},
+                         {"model.width", "2"},
+                         {"train.batch", "2"},
+                         {"train.evaluate_every", "0"}};
+  EXPECT_NEAR(ratio(1, "many", many), 1, 0.1) << "most of it is drawn negatives";
+}
+
 TEST_F(MemoryPlans, OfSplitTablesToo) {
   for (const char* group : {"all", "2"}) {
     const Settings settings = {{"table.split", "yes"},
