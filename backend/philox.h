@@ -21,6 +21,7 @@ enum class Purpose : std::uint32_t {
   masking = 8,
   interests = 9,
   negatives = 10,
+  rounding = 11,
 };
 
 using Philox4 = std::array<std::uint32_t, 4>;

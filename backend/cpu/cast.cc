@@ -1,5 +1,5 @@
 // Conversions one element at a time, in loops that vectorise.
-#include "backend/cpu/bf16.h"
+#include "backend/bf16.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/parallel.h"
 

@@ -1,6 +1,6 @@
 // The matrix product of whole tensors: gemm() with the extents read off the shapes, in fp32 or as
 // the context says.
-#include "backend/cpu/bf16.h"
+#include "backend/bf16.h"
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/kernels.h"
 

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "backend/cpu/bf16.h"
+#include "backend/bf16.h"
 #include "backend/cpu/skinny_product_bf16.h"
 
 namespace seqrank::cpu {

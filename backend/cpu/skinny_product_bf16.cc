@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "backend/cpu/bf16.h"
+#include "backend/bf16.h"
 
 #define SR_WITH_BF16 [[gnu::target("avx512f,avx512bf16")]]
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "backend/bf16.h"
 #include "backend/context.h"
-#include "backend/cpu/bf16.h"
 #include "backend/cpu/gemm.h"
 
 namespace seqrank::cpu {

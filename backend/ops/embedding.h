@@ -6,7 +6,7 @@
 
 namespace seqrank {
 
-// y_ND[n] = table_VD[id_N[n]]; written. id_N is i32.
+// y_ND[n] = table_VD[id_N[n]]; written. id_N is i32, table_VD f32 or bf16, which is exact in y_ND.
 void gather_rows(Context& ctx, Tensor& y_ND, const Tensor& table_VD, const Tensor& id_N);
 
 // table_VD[id_N[n]] += y_ND[n]; no id is there twice, so that nothing depends on who adds first.

@@ -12,7 +12,7 @@ void expect_rows(const char* op, const Tensor& w_KD, const Tensor& id_U, const T
                  const Tensor& scale_1) {
   expect_rank(op, "w_KD", w_KD, 2);
   expect_rank(op, "id_U", id_U, 1);
-  expect(op, "w_KD", w_KD, DType::f32, w_KD.shape());
+  expect(op, "w_KD", w_KD, w_KD.dtype() == DType::bf16 ? DType::bf16 : DType::f32, w_KD.shape());
   expect(op, "id_U", id_U, DType::i32, id_U.shape());
   expect(op, "g_UD", g_UD, DType::f32, {id_U.dim(0), w_KD.dim(1)});
   expect(op, "scale_1", scale_1, DType::f32, {1});

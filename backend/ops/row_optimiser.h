@@ -2,16 +2,19 @@
 // Rows of w_KD, which are id_U (i32, distinct), have the gradients g_UD, that are multiplied by
 // scale_1; see clip_scale(). Where scale_1 = 0 nothing is written, and a
 // row stays as it is whose gradient is all zeros: it was looked up beside those that count. Weight
-// decay is decoupled, and a row decays only when it is updated.
+// decay is decoupled, and a row decays only when it is updated. w_KD is f32, or bf16: then it is
+// calculated with in fp32, as everything else is, and new values are rounded stochastically.
 #pragma once
 
 #include "backend/ops/optimiser.h"
+#include "backend/row_rounding.h"
 
 namespace seqrank {
 
 struct RowRate {
   float rate = 0;  // learning rate
   float decay = 0;
+  RowRounding rounding = {};  // of bf16
 };
 
 // Adagrad (Duchi, Hazan, Singer, JMLR 2011) with one sum for each row, as the tables of

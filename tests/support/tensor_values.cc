@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "backend/cpu/bf16.h"
+#include "backend/bf16.h"
 #include "backend/transfer.h"
 
 namespace seqrank {
@@ -48,7 +48,7 @@ double f16_value(std::uint16_t bits) {
 void set_16(Tensor& tensor, const std::vector<double>& values) {
   auto* out = static_cast<std::uint16_t*>(tensor.raw());
   for (std::size_t i = 0; i < values.size(); ++i)
-    out[i] = tensor.dtype() == DType::bf16 ? cpu::to_bf16(static_cast<float>(values[i]))
+    out[i] = tensor.dtype() == DType::bf16 ? to_bf16(static_cast<float>(values[i]))
                                            : f16_bits(values[i]);
 }
 
@@ -56,7 +56,7 @@ std::vector<double> get_16(const Tensor& tensor) {
   const auto* in = static_cast<const std::uint16_t*>(tensor.raw());
   std::vector<double> values(tensor.numel());
   for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] = tensor.dtype() == DType::bf16 ? cpu::from_bf16(in[i]) : f16_value(in[i]);
+    values[i] = tensor.dtype() == DType::bf16 ? from_bf16(in[i]) : f16_value(in[i]);
   return values;
 }
 
