@@ -1,6 +1,9 @@
 // Uploads go over a stream of their own, so that the next batch travels while this one is computed.
 #include "backend/transfer.h"
 
+#include <algorithm>
+
+#include "backend/ops/cast.h"
 #include "backend/ops/unique_rows.h"
 
 namespace seqrank {
@@ -10,6 +13,8 @@ void expect_alike(const Tensor& host, const Tensor& x) {
   SR_ASSERT(host.dtype() == x.dtype() && host.shape() == x.shape(), "{} {} from {} {}",
             dtype_name(x.dtype()), x.shape().str(), dtype_name(host.dtype()), host.shape().str());
 }
+
+constexpr std::int64_t kConverted = 1 << 20;  // elements, at once
 
 }  // namespace
 
@@ -54,6 +59,33 @@ Event copy_to_device(Context& ctx, Tensor& x, const Tensor& host) {
   const Event copied = ctx.compute().record();
   ctx.keeper().keep(copied, host);
   return copied;
+}
+
+Tensor f32_to_host(Context& ctx, const Tensor& x) {
+  if (x.dtype() == DType::f32) return to_host(ctx, x);
+  Tensor host(ctx.host_arena(), DType::f32, x.shape(), Tag::workspace);
+  for (std::int64_t begin = 0; begin < x.numel(); begin += kConverted) {
+    const std::int64_t end = std::min(begin + kConverted, x.numel());
+    Tensor there = host.flat_range(begin, end);
+    const bool here = ctx.device() == Device::cpu;
+    Tensor block = here ? there : ctx.empty(DType::f32, there.shape(), Tag::workspace);
+    cast(ctx, block, x.flat_range(begin, end));
+    if (!here) copy_to_host(ctx, there, block);
+  }
+  ctx.compute().synchronize();
+  return host;
+}
+
+void f32_to_device(Context& ctx, Tensor& x, const Tensor& host) {
+  if (x.dtype() == DType::f32) {
+    copy_to_device(ctx, x, host);
+    return;
+  }
+  for (std::int64_t begin = 0; begin < x.numel(); begin += kConverted) {
+    const std::int64_t end = std::min(begin + kConverted, x.numel());
+    Tensor block = x.flat_range(begin, end);
+    cast(ctx, block, to_device(ctx, host.flat_range(begin, end), Tag::workspace));
+  }
 }
 
 }  // namespace seqrank

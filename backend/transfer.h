@@ -21,4 +21,9 @@ Tensor to_host(Context& ctx, const Tensor& x);
 Event copy_to_host(Context& ctx, Tensor& host, const Tensor& x);
 Event copy_to_device(Context& ctx, Tensor& x, const Tensor& host);
 
+// Of x, which is f32 or bf16, the host has f32: blocks of it are converted, so that no second copy
+// of x lies on the device. Into bf16: to nearest. The first blocks the host, as to_host() does.
+Tensor f32_to_host(Context& ctx, const Tensor& x);
+void f32_to_device(Context& ctx, Tensor& x, const Tensor& host);
+
 }  // namespace seqrank

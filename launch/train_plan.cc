@@ -78,6 +78,8 @@ class Fitting {
       found.emplace_back("--loss.kind=sampled_softmax and --table.optimiser=rowwise_adagrad");
     } else if (fits(ranks_.count, kByRows)) {
       found.emplace_back("--table.optimiser=rowwise_adagrad");
+    } else if (fits(ranks_, kBf16)) {
+      found.emplace_back("--table.dtype=bf16");
     }
     if (found.size() < 2) return found.empty() ? "" : found[0];
     const std::string last = found.back();
@@ -90,6 +92,7 @@ class Fitting {
   inline static const Settings kSplit = {{"table.split", "yes"}};
   inline static const Settings kSampled = {{"loss.kind", "sampled_softmax"}};
   inline static const Settings kByRows = {{"table.optimiser", "rowwise_adagrad"}};
+  inline static const Settings kBf16 = {{"table.dtype", "bf16"}};
   inline static const Settings kSampledByRows = {kSampled[0], kByRows[0]};
 
   // False, too, where the model knows no such setting.

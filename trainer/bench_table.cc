@@ -1,6 +1,6 @@
 // Rows of a table by themselves, in the parts of a step: which rows, their values to those who look
 // them up, gradients back, and the update: AdamW's, of all rows, or row-wise Adagrad's, of those
-// that were looked up.
+// that were looked up, in fp32 or rounded to bf16.
 #include <algorithm>
 #include <optional>
 
@@ -17,7 +17,12 @@
 namespace seqrank {
 namespace {
 
-enum class Update { all_rows, touched_rows };
+enum class Update { all_rows, touched_rows, touched_rows_bf16 };
+
+const char* name_of(Update update) {
+  static constexpr const char* kNames[] = {"AdamW", "row-wise Adagrad", "row-wise Adagrad, bf16"};
+  return kNames[static_cast<int>(update)];
+}
 
 class TableStep final : public CatalogueStep {
  public:
@@ -30,9 +35,10 @@ class TableStep final : public CatalogueStep {
         groups_(split ? TableGroups(ranks, "all") : TableGroups()),
         rows_(ctx, ranks, items, Overlap::yes, groups_) {
     table_VD_.may_split = true;
-    table_VD_.apart = update == Update::touched_rows;
+    table_VD_.apart = update != Update::all_rows;
+    if (update == Update::touched_rows_bf16) table_VD_.dtype = DType::bf16;
     store_.allocate(ctx, 1, ranks.size(), groups_.split());
-    if (update == Update::touched_rows) {
+    if (table_VD_.apart) {
       adagrad_.emplace(ctx, store_, rows_.owners(), RowRules(), nullptr);
     } else {
       exchange_.emplace(ctx, store_, ranks, ExchangeOptions(), groups_);
@@ -56,9 +62,10 @@ class TableStep final : public CatalogueStep {
     const double sent = ranks_.size() > 1 ? 2 * unique : 0;  // read and written once more
     // Of AdamW value and moments are read and written, the gradient read, and cleared.
     const double own = static_cast<double>(table_VD_.shape[0]) / ranks_.size();
-    const double updated = adagrad_ ? 3 * unique : 8 * own;
+    const double stored = static_cast<double>(dtype_size(table_VD_.dtype)) / 4;  // of a row of fp32
+    const double updated = adagrad_ ? (2 * stored + 1) * unique : 8 * own;
     return {{"deduplicate", 0, 4 * (3 * events + 2 * unique)},
-            {"look-up", 0, row * (2 * unique + sent + 2 * events)},
+            {"look-up", 0, row * ((stored + 1) * unique + sent + 2 * events)},
             {"gradient", 0, row * (events + unique + sent + 3 * unique)},
             {"update", 0, row * updated}};
   }
@@ -90,7 +97,7 @@ class TableStep final : public CatalogueStep {
     part_done();
 
     if (adagrad_) {
-      adagrad_->update(ctx_, rows_.touched(), scale_1_, 1e-3f);
+      adagrad_->update(ctx_, rows_.touched(), scale_1_, 1e-3f, ++updates_);
     } else {
       adamw_->update(ctx_, scale_1_, 1e-3f, ++updates_);
       fill(ctx_, store_.gradients(), 0);
@@ -126,9 +133,9 @@ std::vector<CatalogueRow> bench_table(const Context& like, const Communicators& 
   for (const std::int64_t items : plan.items)
     for (const bool split : {false, true}) {
       if (split ? !plan.split || ranks.size() == 1 : !plan.whole) continue;
-      for (const Update update : {Update::all_rows, Update::touched_rows})
-        bench.measure({update == Update::all_rows ? "AdamW" : "row-wise Adagrad",
-                       split ? "split" : "whole", items},
+      for (const Update update :
+           {Update::all_rows, Update::touched_rows, Update::touched_rows_bf16})
+        bench.measure({name_of(update), split ? "split" : "whole", items},
                       [&](Context& ctx, const Communicators& among) {
                         return std::make_unique<TableStep>(ctx, among, plan, split, update, items);
                       });

@@ -81,8 +81,11 @@ void read_piece(const File& file, const PieceRecord& piece, std::span<TensorPiec
     for (TensorPiece* to : wanted) {
       const std::int64_t begin = std::max(at, to->begin), end = std::min(stop, to->end);
       if (begin >= end) continue;
-      std::memcpy(to->data.data<float>() + (begin - to->begin), block.data() + (begin - at) * 4,
-                  static_cast<std::size_t>(end - begin) * sizeof(float));
+      const auto* const from = reinterpret_cast<const float*>(block.data()) + (begin - at);
+      if (to->write)
+        to->write(begin - to->begin, {from, static_cast<std::size_t>(end - begin)});
+      else
+        std::copy(from, from + (end - begin), to->data.data<float>() + (begin - to->begin));
     }
   }
   SR_CHECK(sum.sum() == piece.sum, ErrorKind::checkpoint,

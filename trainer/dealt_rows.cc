@@ -54,7 +54,7 @@ Tensor host_memory(Context& ctx, std::int64_t elements) {
 }
 
 Tensor own_rows(Context& ctx, const DealtRows& own) {
-  if (!own.read) return to_host(ctx, own.row_KD);
+  if (!own.read) return f32_to_host(ctx, own.row_KD);
   Tensor copy = host_memory(ctx, own.row_KD.numel());
   own.read(0, copy.span<float>());
   return copy;
@@ -98,7 +98,7 @@ void deal_out(Context& ctx, Communicator& comm, const TableGroups& groups, const
   Tensor arrived = host_memory(ctx, own.row_KD.numel());
   comm.all_to_all_v(arrived, traffic.of_owned, sorted, traffic.of_range);
   comm.stream().synchronize();
-  copy_to_device(ctx, own.row_KD, arrived.reshape(own.row_KD.shape()));
+  f32_to_device(ctx, own.row_KD, arrived.reshape(own.row_KD.shape()));
   ctx.compute().synchronize();
 }
 

@@ -15,7 +15,7 @@ namespace seqrank {
 struct DealtRows {
   std::string name;
   std::int64_t rows = 0;   // of the whole tensor
-  Tensor row_KD;           // its own, in rising order; of any device
+  Tensor row_KD;           // its own, in rising order; f32 or bf16, of any device
   ReadElements read = {};  // how a save reads them; absent: from row_KD
 };
 

@@ -1,14 +1,35 @@
 // Copies through pinned memory of the context's host arena.
 #include "trainer/host_pieces.h"
 
+#include "backend/bf16.h"
 #include "backend/transfer.h"
 
 namespace seqrank {
+namespace {
+
+ReadElements reads_bf16(const Tensor& data) {
+  return [data](std::int64_t first, std::span<float> out) {
+    from_bf16(out.data(), bf16_data(data) + first, std::ssize(out));
+  };
+}
+WriteElements writes_bf16(const Tensor& data) {
+  return [data = data](std::int64_t first, std::span<const float> in) mutable {
+    round_to_bf16(bf16_data(data) + first, in.data(), std::ssize(in));
+  };
+}
+
+}  // namespace
 
 std::vector<TensorPiece> to_host(Context& ctx, std::span<const TensorPiece> pieces) {
   std::vector<TensorPiece> host(pieces.begin(), pieces.end());
-  if (ctx.device() != Device::cpu) {
-    for (TensorPiece& piece : host) {
+  for (TensorPiece& piece : host) {
+    const bool bf16 = piece.data.dtype() == DType::bf16;
+    if (ctx.device() == Device::cpu) {
+      if (bf16 && !piece.read) piece.read = reads_bf16(piece.data);
+    } else if (bf16) {
+      piece.data = f32_to_host(ctx, piece.data);
+      piece.apart = true;
+    } else {
       Tensor copy(ctx.host_arena(), piece.data.dtype(), piece.data.shape(), Tag::workspace);
       copy_to_host(ctx, copy, piece.data);
       piece.data = copy;
@@ -31,14 +52,17 @@ std::int64_t save_bytes(const Context& ctx, std::span<const TensorPiece> pieces)
 void load_pieces(Context& ctx, CheckpointStore& checkpoints, std::int64_t step,
                  std::span<const TensorPiece> pieces) {
   std::vector<TensorPiece> host(pieces.begin(), pieces.end());
-  if (ctx.device() != Device::cpu)
-    for (TensorPiece& piece : host)
-      piece.data = Tensor(ctx.host_arena(), piece.data.dtype(), piece.data.shape(), Tag::workspace);
+  for (TensorPiece& piece : host) {
+    if (ctx.device() != Device::cpu)
+      piece.data = Tensor(ctx.host_arena(), DType::f32, piece.data.shape(), Tag::workspace);
+    else if (piece.data.dtype() == DType::bf16)
+      piece.write = writes_bf16(piece.data);
+  }
   checkpoints.load(step, host);
   if (ctx.device() == Device::cpu) return;
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     Tensor on_device = pieces[i].data;
-    copy_to_device(ctx, on_device, host[i].data);
+    f32_to_device(ctx, on_device, host[i].data);
   }
 }
 

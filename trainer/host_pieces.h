@@ -11,14 +11,14 @@
 namespace seqrank {
 
 // The pieces as they are after what is enqueued on the compute stream; blocks. On the CPU the
-// tensors are the same.
+// tensors are the same, and bf16 is read as f32 while a save writes.
 std::vector<TensorPiece> to_host(Context& ctx, std::span<const TensorPiece> pieces);
 
 // What a save of `pieces`, as to_host() gives them, holds of the host's memory besides the
 // context's arena: its own copy, and of a device those in pinned memory.
 std::int64_t save_bytes(const Context& ctx, std::span<const TensorPiece> pieces);
 
-// CheckpointStore::load() into pieces on the device.
+// CheckpointStore::load() into pieces on the device, f32 or bf16.
 void load_pieces(Context& ctx, CheckpointStore& checkpoints, std::int64_t step,
                  std::span<const TensorPiece> pieces);
 

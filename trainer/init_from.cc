@@ -144,7 +144,7 @@ void take_rows(Context& ctx, CheckpointStore& checkpoints, std::int64_t step, Pa
   checkpoints.load(step, piece);
   const std::span<const float> there = piece[0].data.span<float>();
   const std::vector<float> others = mean ? mean_row(there, match, d) : std::vector<float>();
-  Tensor here = to_host(ctx, p.local_value());
+  Tensor here = f32_to_host(ctx, p.local_value());
   const auto items = static_cast<std::int64_t>(match.there_of.size());
   for (std::int64_t i = 0; i < here.dim(0); ++i) {
     const std::int64_t id = p.split.row_of_table(i);
@@ -153,9 +153,8 @@ void take_rows(Context& ctx, CheckpointStore& checkpoints, std::int64_t step, Pa
     if (from < 0) std::ranges::copy(others, row);
     if (from >= 0 && from < rows) std::ranges::copy(there.subspan(from * d, d), row);
   }
-  if (ctx.device() == Device::cpu) return;
   Tensor value = p.local_value();
-  copy_to_device(ctx, value, here);
+  if (value.raw() != here.raw()) f32_to_device(ctx, value, here);
 }
 
 // The first ten.

@@ -28,7 +28,7 @@ void Optimiser::add_squared_norm(Context& ctx, Tensor& sum_1) {
 
 void Optimiser::update(Context& ctx, const Tensor& scale_1, float rate, std::int64_t updates) {
   dense_.update(ctx, scale_1, rate, updates);
-  rows_.update(ctx, exchange_.touched_rows(), scale_1, rate);
+  rows_.update(ctx, exchange_.touched_rows(), scale_1, rate, updates);
 }
 
 std::vector<TensorPiece> Optimiser::pieces() {

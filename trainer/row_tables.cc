@@ -15,10 +15,15 @@ void choose_row_tables(const Options& options, ParameterStore& parameters) {
            "--table.optimiser=rowwise_adagrad or lazy_adam");
   SR_CHECK(!file || !options.has("train.init_from"), ErrorKind::usage,
            "--table.tier=file: --train.init_from takes rows over in memory alone");
+  const bool bf16 = options.text("table.dtype") == "bf16";
+  SR_CHECK(!bf16 || options.text("table.optimiser") != "adamw", ErrorKind::usage,
+           "--table.dtype=bf16: AdamW of all rows has them in fp32; give "
+           "--table.optimiser=rowwise_adagrad or lazy_adam");
   if (options.text("table.optimiser") == "adamw") return;
   bool found = false;
   for (Parameter& p : parameters.parameters()) {
     p.apart = p.access == Access::rows;
+    if (p.apart && bf16) p.dtype = DType::bf16;
     found = found || p.apart;
     SR_CHECK(!file || !p.apart || p.may_split, ErrorKind::usage,
              "--table.tier=file: this model reads all of {} at once; give --table.tier=memory",
@@ -104,11 +109,12 @@ void RowTables::add_squared_norm(Context& ctx, Tensor& sum_1,
 }
 
 void RowTables::update(Context& ctx, const std::vector<TouchedRows>& touched, const Tensor& scale_1,
-                       float rate) {
+                       float rate, std::int64_t updates) {
   for (const TouchedRows& rows : touched) {
     Table& table = table_of(*rows.table);
     const RowRate own_rate{rate * rows.table->rate,
-                           rows.table->decay == Decay::yes ? rules_.decay : 0.0f};
+                           rows.table->decay == Decay::yes ? rules_.decay : 0.0f,
+                           rows.table->rounding(owners_.own().begin, updates)};
     if (rules_.rule == RowRule::rowwise_adagrad)
       rowwise_adagrad(ctx, table.value_KD, table.sum_K, rows.id_U, rows.g_UD, scale_1, own_rate);
     else

@@ -24,9 +24,9 @@ struct RowRules {
   float decay = 0;
 };
 
-// Sets Parameter::apart of the tables that `table.optimiser` trains row by row. Throws Error(usage)
-// where it asks for that and no table is read by rows alone, and where table.tier asks for a file
-// that would not do.
+// Sets Parameter::apart of the tables that `table.optimiser` trains row by row, and their dtype.
+// Throws Error(usage) where it asks for that and no table is read by rows alone, and where
+// table.dtype or table.tier ask for what would not do.
 void choose_row_tables(const Options& options, ParameterStore& parameters);
 
 // Where they lie if not in the context's memory, as `table.tier` says; else null. Throws
@@ -47,7 +47,7 @@ class RowTables {
   // As those of ShardedAdamW, for what a step touched.
   void add_squared_norm(Context& ctx, Tensor& sum_1, const std::vector<TouchedRows>& touched);
   void update(Context& ctx, const std::vector<TouchedRows>& touched, const Tensor& scale_1,
-              float rate);
+              float rate, std::int64_t updates);
 
   // Values and state of this rank's rows, for a checkpoint; views.
   std::vector<TensorPiece> pieces();

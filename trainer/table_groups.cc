@@ -85,16 +85,16 @@ TableGroups::TableGroups(const Communicators& ranks, const std::string& how) {
 
 TableGroups table_groups(const Options& options, const Communicators& ranks,
                          const ParameterStore& parameters) {
-  std::int64_t elements = 0;
+  std::int64_t bytes = 0;
   for (const Parameter& p : parameters.parameters()) {
     if (!p.may_split) continue;
-    elements += p.shape.numel();
+    bytes += p.shape.numel() * static_cast<std::int64_t>(dtype_size(p.dtype));
   }
   const std::string& how = options.text("table.split");
-  SR_CHECK(how != "yes" || elements > 0, ErrorKind::usage,
+  SR_CHECK(how != "yes" || bytes > 0, ErrorKind::usage,
            "--table.split=yes: this model has no table of items that can be split");
-  if (how == "no" || elements == 0) return {};
-  if (how == "auto" && elements * std::int64_t{sizeof(float)} <= kReplicatedBytes) return {};
+  if (how == "no" || bytes == 0) return {};
+  if (how == "auto" && bytes <= kReplicatedBytes) return {};
   return TableGroups(ranks, options.text("table.group"));
 }
 

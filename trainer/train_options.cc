@@ -26,6 +26,10 @@ std::vector<OptionSpec> train_options() {
        "every step; the others: rows that the step touched (row-wise Adagrad; Adam whose "
        "rows count their own updates), which decay only then",
        "adamw|rowwise_adagrad|lazy_adam"},
+      {"table.dtype", OptionKind::choice, "fp32",
+       "of the rows of tables that are trained by rows; bf16: half the memory, updated in fp32 and "
+       "rounded at random to one of both neighbours, so that small updates count",
+       "fp32|bf16"},
       {"train.init_from", OptionKind::text, "",
        "run folder, or one of its checkpoints, whose weights a new run starts from: parameters by "
        "name, items by key"},

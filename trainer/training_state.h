@@ -35,15 +35,19 @@ struct TrainingState {
 // Writes the elements from `first` on: for what is too large to be copied, or is not all there.
 using ReadElements = std::function<void(std::int64_t first, std::span<float> out)>;
 
+// Takes the elements from `first` on.
+using WriteElements = std::function<void(std::int64_t first, std::span<const float> in)>;
+
 // Elements [begin, end) of a global tensor flattened to `total` elements.
 struct TensorPiece {
   std::string name;  // "rnn.0.w_x/weight", ".../m", ".../v"; once a rank
   std::int64_t begin = 0;
   std::int64_t end = 0;
   std::int64_t total = 0;
-  Tensor data;             // f32, end - begin elements, host
-  ReadElements read = {};  // how a save reads them, counted from `begin`; absent: from `data`
-  bool apart = false;      // `data` is nobody else's: a save need not copy it
+  Tensor data;               // end - begin elements; f32, host
+  ReadElements read = {};    // how a save reads them, counted from `begin`; absent: from `data`
+  WriteElements write = {};  // how a load writes them, likewise
+  bool apart = false;        // `data` is nobody else's: a save need not copy it
 };
 
 struct TensorTotal {

@@ -78,11 +78,11 @@ ClickInput::Vectors ClickInput::history(Tape& tape, const Batch& batch) const {
   return {dressed_events(tape, event_ND, batch), {}, user_columns_.add_to(tape, {}, batch)};
 }
 
-Tensor ClickInput::candidates(std::int64_t begin, std::int64_t end) const {
+Tensor ClickInput::candidates(Context& ctx, std::int64_t begin, std::int64_t end) const {
   SR_CHECK(!has_target_columns(), ErrorKind::usage,
            "--model.target_input: a model that reads columns of targets scores given targets; it "
            "cannot rank the whole catalogue");
-  return table_VD_->value().rows(begin, end);
+  return table_VD_->rows(ctx, begin, end);
 }
 
 ClickHead::ClickHead(const ModelInput& input, std::int64_t width, bool has_user, float dropout)
@@ -129,7 +129,7 @@ void score_catalogue(Tape& tape, Tensor& score_BV, const Batch& batch, const Cli
   const std::int64_t most = std::max<std::int64_t>(1, kRows / b);
   for (std::int64_t begin = 0; begin < v; begin += most) {
     const std::int64_t c = std::min(most, v - begin);
-    const Tensor x_CD = input.candidates(begin, begin + c);
+    const Tensor x_CD = input.candidates(ctx, begin, begin + c);
     const Var x_MD = repeated(ctx, x_CD, b * c, [=](std::int64_t row) { return row % c; });
     const Var user_MD = user_ND ? after_last_events(ctx, user_ND.value(), batch, c) : Var();
     const Var logit_M1 = head(tape, meet(x_CD), x_MD, user_MD, batch);

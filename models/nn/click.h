@@ -28,7 +28,7 @@ class ClickInput {
   Vectors history(Tape& tape, const Batch& batch) const;
   // Vectors of the items [begin, end), in inference. Throws Error(usage) where columns of targets
   // are read: of items that nobody was asked about there are none.
-  Tensor candidates(std::int64_t begin, std::int64_t end) const;
+  Tensor candidates(Context& ctx, std::int64_t begin, std::int64_t end) const;
   std::int64_t items() const { return table_VD_->shape[0]; }
   bool has_user() const { return !user_columns_.empty(); }
   bool has_target_columns() const { return !target_columns_.empty(); }

@@ -5,8 +5,11 @@
 #include <cmath>
 #include <numbers>
 #include <numeric>
+#include <vector>
 
+#include "backend/bf16.h"
 #include "backend/ops/activation.h"
+#include "backend/ops/cast.h"
 #include "backend/philox.h"
 #include "backend/transfer.h"
 
@@ -67,8 +70,14 @@ void write_initial_values(Context& ctx, const Parameter& parameter, std::uint64_
     Tensor here = value.flat_range(begin, std::min(begin + kInitialised, elements));
     Tensor host(ctx.host_arena(), DType::f32, here.shape(), Tag::workspace);
     if (!ctx.plans()) initialise(parameter, seed, begin, host.span<float>());
-    copy_to_device(ctx, here, host);
+    f32_to_device(ctx, here, host);
   }
+}
+
+void fill_with_zeros(Context& ctx, Tensor x) {
+  Tensor zeros = x.dtype() == DType::f32 ? x : ctx.empty(DType::f32, x.shape());
+  fill(ctx, zeros, 0);
+  if (x.dtype() != DType::f32) cast(ctx, x, zeros);
 }
 
 }  // namespace
@@ -84,19 +93,32 @@ Tensor Parameter::value() const {
 }
 
 Tensor Parameter::rows(Context& ctx, std::int64_t begin, std::int64_t end) const {
-  if (!made_late()) return value().rows(begin, end);
+  if (!made_late() && dtype == DType::f32) return value().rows(begin, end);
   Tensor copy_ND = ctx.empty(DType::f32, {end - begin, shape[1]});
-  if (!ctx.plans()) read(begin * shape[1], copy_ND.span<float>());
+  if (!made_late())
+    cast(ctx, copy_ND, value().rows(begin, end));
+  else if (!ctx.plans())
+    read(begin * shape[1], copy_ND.span<float>());
   return copy_ND;
+}
+
+RowRounding Parameter::rounding(std::int64_t first, std::int64_t step) const {
+  return {seed_, static_cast<std::uint32_t>(step), name_hash(name), split.row_of_table(first),
+          split.ranks};
 }
 
 void Parameter::make_rows(std::int64_t first, std::span<const std::int32_t> row_U) {
   const std::int64_t width = shape[1];
   std::uint8_t* const made = made_K8_.data<std::uint8_t>();
+  std::vector<float> fresh(width);
   for (const std::int32_t u : row_U) {
     const std::int64_t row = first + u;
     if (is_made(row)) continue;
-    initialise(*this, seed_, row * width, value_.rows(row, row + 1).span<float>());
+    initialise(*this, seed_, row * width, fresh);
+    if (dtype == DType::bf16)
+      round_to_bf16(bf16_data(value_) + row * width, fresh.data(), width);
+    else
+      std::ranges::copy(fresh, value_.data<float>() + row * width);
     made[row / 8] |= static_cast<std::uint8_t>(1 << row % 8);
   }
 }
@@ -106,10 +128,15 @@ void Parameter::read(std::int64_t first, std::span<float> out) const {
   for (std::int64_t at = first; at < end;) {
     const std::int64_t row = at / width, stop = std::min(end, (row + 1) * width);
     const auto part = out.subspan(at - first, stop - at);
-    if (is_made(row))
-      std::copy_n(value_.data<float>() + at, stop - at, part.begin());
-    else
+    if (!is_made(row)) {
       initialise(*this, seed_, at, part);
+      if (dtype == DType::bf16)
+        for (float& x : part) x = from_bf16(to_bf16(x));
+    } else if (dtype == DType::bf16) {
+      from_bf16(part.data(), bf16_data(value_) + at, stop - at);
+    } else {
+      std::copy_n(value_.data<float>() + at, stop - at, part.begin());
+    }
     at = stop;
   }
 }
@@ -140,8 +167,9 @@ void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowS
   for (Parameter& parameter : parameters_) {
     if (parameter.may_split) parameter.split = split;
     const int ranks = parameter.split.ranks;
-    SR_ASSERT(!parameter.apart || parameter.access == Access::rows,
-              "{}: apart, and not read by rows alone", parameter.name);
+    SR_ASSERT(parameter.apart ? parameter.access == Access::rows : parameter.dtype == DType::f32,
+              "{}: apart, and not read by rows alone; or {}, and not apart", parameter.name,
+              dtype_name(parameter.dtype));
     parameter.offset = parameter.apart ? 0 : round_up(elements, kAlignment);
     parameter.extent = parameter.access == Access::whole && ranks == 1
                            ? round_up(parameter.shape.numel(), whole_unit)
@@ -158,12 +186,12 @@ void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowS
     const std::int64_t begin = parameter.offset, end = begin + parameter.extent;
     const bool late = parameter.apart && apart != nullptr;
     if (late) {
-      parameter.padded_value_ = Tensor(*apart, DType::f32, {parameter.extent}, Tag::parameter);
+      parameter.padded_value_ = Tensor(*apart, parameter.dtype, {parameter.extent}, Tag::parameter);
       parameter.made_K8_ = ctx.empty(DType::u8, {(shape[0] + 7) / 8}, Tag::parameter);
       std::ranges::fill(parameter.made_K8_.span<std::uint8_t>(), std::uint8_t{0});
     } else if (parameter.apart) {
-      parameter.padded_value_ = ctx.empty(DType::f32, {parameter.extent}, Tag::parameter);
-      fill(ctx, parameter.padded_value_, 0);
+      parameter.padded_value_ = ctx.empty(parameter.dtype, {parameter.extent}, Tag::parameter);
+      fill_with_zeros(ctx, parameter.padded_value_.flat_range(shape.numel(), parameter.extent));
     } else {
       parameter.padded_value_ = values_P.flat_range(begin, end);
       parameter.gradient = gradients_P.flat_range(begin, begin + shape.numel()).reshape(shape);

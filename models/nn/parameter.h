@@ -12,6 +12,7 @@
 #include <string>
 
 #include "backend/context.h"
+#include "backend/row_rounding.h"
 
 namespace seqrank {
 
@@ -57,16 +58,22 @@ struct Parameter {
   // Access::rows: its values lie in a block of their own, of the same layout, and there is no
   // gradient but the rows that look-ups give back. To be set before allocate().
   bool apart = false;
+  // Likewise, of what lies apart: bf16 takes half the memory. Who looks rows up, or reads them by
+  // the functions below, is given f32 either way.
+  DType dtype = DType::f32;
   RowSplit split;           // from allocate() on
   int index = 0;            // in order of declaration
   std::int64_t offset = 0;  // of its first element in the block
   std::int64_t extent = 0;  // elements of the block that it takes; see allocate()
   Tensor gradient;          // f32, a view of the flat block: of all rows, or of those here
 
-  // Likewise; what the compute stream does next with it sees the newest values.
+  // Likewise, of its dtype; what the compute stream does next with it sees the newest values.
   Tensor value() const;
-  // Of what is here the values of rows [begin, end): a view, or a copy where rows are made late.
+  // Of what is here the values of rows [begin, end), f32: a view, or a copy where rows are made
+  // late or are bf16.
   Tensor rows(Context& ctx, std::int64_t begin, std::int64_t end) const;
+  // How bf16 rows from `first` on of what is here are rounded in the update of a step.
+  RowRounding rounding(std::int64_t first, std::int64_t step) const;
 
   // A table that lies apart may get a row's initial values when the row is first asked for, so that
   // nothing of its size is written at the start: see allocate(). It is read by the functions that
@@ -75,7 +82,7 @@ struct Parameter {
   // Rows first + row_U[u] of what is here have values in local_value() from here on.
   void make_rows(std::int64_t first, std::span<const std::int32_t> row_U);
   void all_made() { made_K8_ = Tensor(); }  // by someone who wrote them: a table as any other
-  // Elements from `first` on of what is here, as they are or would be made; host memory.
+  // Elements from `first` on of what is here, as they are or would be made. On the CPU.
   void read(std::int64_t first, std::span<float> out) const;
 
   // What is here now, newest or not.

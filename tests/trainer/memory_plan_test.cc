@@ -49,6 +49,11 @@ TEST_F(MemoryPlans, OfADeviceToo) {
     settings["model.width"] = "16";  // two heads of 8, which is the least on a device
     EXPECT_NEAR(ratio(1, name, settings, Device::cuda), 1, 0.1) << testing::PrintToString(c);
   }
+  const Settings by_rows = {{"table.optimiser", "rowwise_adagrad"},
+                            {"table.dtype", "bf16"},
+                            {"loss.kind", "sampled_softmax"},
+                            {"model.width", "64"}};
+  EXPECT_NEAR(ratio(1, "bf16", by_rows, Device::cuda), 1, 0.1);
 }
 
 TEST_F(MemoryPlans, OfBatchesMadeAhead) {
@@ -72,10 +77,25 @@ TEST_F(MemoryPlans, OfSplitTablesToo) {
       Settings by_rows = settings;
       by_rows["table.optimiser"] = rule;
       EXPECT_NEAR(ratio(4, std::string(rule) + group, by_rows), 1, 0.1) << rule << group;
+      by_rows["table.dtype"] = "bf16";
+      EXPECT_NEAR(ratio(4, std::string(rule) + "16" + group, by_rows), 1, 0.1) << rule << group;
     }
     const Settings exact = {{"table.split", "yes"}, {"table.group", group}};
     EXPECT_NEAR(ratio(4, std::string("exact-") + group, exact), 1, 0.1) << group;
   }
+}
+
+TEST_F(MemoryPlans, OfTablesTrainedByRows) {
+  for (const char* tier : {"memory", "file"})
+    for (const char* dtype : {"fp32", "bf16"}) {
+      const Settings settings = {{"table.optimiser", "rowwise_adagrad"},
+                                 {"table.dtype", dtype},
+                                 {"table.tier", tier},
+                                 {"loss.kind", "sampled_softmax"},
+                                 {"model.width", "64"}};
+      const std::string name = std::string(tier) + dtype;
+      EXPECT_NEAR(ratio(1, name, settings), 1, 0.1) << name;
+    }
 }
 
 TEST_F(MemoryPlans, TakeNoMemory) {

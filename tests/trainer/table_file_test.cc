@@ -150,6 +150,23 @@ TEST_F(TableFile, IsPlannedApartFromMemory) {
   }
 }
 
+// Of bf16 half the memory, or half the file.
+TEST_F(TableFile, OrMemoryIsHalfAsLargeOfBf16) {
+  const auto planned = [&](const char* tier, const char* dtype) {
+    const Options given =
+        options("planned", with(tier, {{"model.width", "64"}, {"table.dtype", dtype}}));
+    return plan_memory(Dataset::open(data_), given, {1, 1});
+  };
+  const auto parameters = [](const MemoryPlan& plan) {
+    return plan.peak_bytes[static_cast<int>(Tag::parameter)];
+  };
+  constexpr std::int64_t kHalf = 60 * 64 * 2, kBlock = 512;  // memory is given in such
+  EXPECT_NEAR(planned("file", "fp32").file_bytes - planned("file", "bf16").file_bytes, kHalf,
+              kBlock);
+  EXPECT_NEAR(parameters(planned("memory", "fp32")) - parameters(planned("memory", "bf16")), kHalf,
+              kBlock);
+}
+
 TEST_F(TableFile, WhatItCannotDoIsRefused) {
   using testing::HasSubstr;
   EXPECT_THAT(message(1, in_file({{"table.optimiser", "adamw"}}), ErrorKind::usage),

@@ -67,10 +67,12 @@ TEST_F(TrainOnDevice, TwoRanksHaveTheLossesOfTheCpu) {
 
 // Rows of three ranks, and of two that hold the same; evaluated and saved, too.
 TEST_F(TrainOnDevice, SplitTablesHaveTheLossesOfTheCpu) {
-  const Settings forms[] = {{{"model.score", "cosine"}},
-                            {{"loss.kind", "sampled_softmax"}, {"loss.negatives", "20"}},
-                            {{"loss.kind", "bce"}, {"table.optimiser", "rowwise_adagrad"}},
-                            {{"loss.kind", "bpr"}, {"table.optimiser", "lazy_adam"}}};
+  const Settings forms[] = {
+      {{"model.score", "cosine"}},
+      {{"loss.kind", "sampled_softmax"}, {"loss.negatives", "20"}},
+      {{"loss.kind", "bce"}, {"table.optimiser", "rowwise_adagrad"}},
+      {{"loss.kind", "bpr"}, {"table.optimiser", "lazy_adam"}},
+      {{"loss.kind", "bce"}, {"table.dtype", "bf16"}, {"table.optimiser", "rowwise_adagrad"}}};
   for (const Settings& form : forms)
     for (const auto& [ranks, group] : {std::pair(3, "all"), std::pair(4, "2")}) {
       Settings settings = form;
