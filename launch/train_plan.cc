@@ -78,7 +78,7 @@ class Fitting {
       found.emplace_back("--loss.kind=sampled_softmax and --table.optimiser=rowwise_adagrad");
     } else if (fits(ranks_.count, kByRows)) {
       found.emplace_back("--table.optimiser=rowwise_adagrad");
-    } else if (fits(ranks_, kBf16)) {
+    } else if (fits(ranks_.count, kBf16)) {
       found.emplace_back("--table.dtype=bf16");
     }
     if (found.size() < 2) return found.empty() ? "" : found[0];
