@@ -81,7 +81,7 @@ TEST_F(TrainOnDevice, SplitTablesHaveTheLossesOfTheCpu) {
                        {"train.evaluate_every", "1"},
                        {"table.split", "yes"},
                        {"table.group", group}});
-      const std::string name = std::to_string(ranks) + form.rbegin()->second;
+      const std::string name = fmt::format("{}{}{}", ranks, form.begin()->second, &form - forms);
       run(ranks, name + "-cpu", settings);
       run_on_device(ranks, name + "-cuda", settings);
       expect_losses_as_on_cpu(name, 1e-3);
