@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <unordered_map>
 
 #include "backend/check.h"
@@ -65,29 +66,50 @@ std::int64_t scene_of(const ScenePopularity& popularity, const Json& question) {
   return found - popularity.scenes().begin();
 }
 
-std::vector<RecommendedItem> answer(Context& ctx, const LoadedModel& loaded, const Dataset& dataset,
-                                    const ItemIds& ids, RecommendOptions options,
-                                    const PopularityOnDemand& popularity, const Json& question) {
-  SR_CHECK(question.is_object(), ErrorKind::data, "the line is no JSON object");
-  if (question.contains("k")) {
-    const Json& k = question.at("k");
+// A line that this rank can answer: everything that may be wrong with it was looked at.
+struct Understood {
+  RecommendOptions options;
+  std::optional<Dataset> histories;  // absent: the sequence is one of the data set
+  std::int64_t sequence = 0;
+  std::optional<std::vector<RecommendedItem>> popular;  // the answer to an empty history
+};
+
+Understood understood(Context& ctx, const LoadedModel& loaded, const Dataset& dataset,
+                      const ItemIds& ids, const RecommendOptions& options,
+                      const PopularityOnDemand& popularity, const Json& line) {
+  SR_CHECK(line.is_object(), ErrorKind::data, "the line is no JSON object");
+  Understood question{options, {}, 0, {}};
+  if (line.contains("k")) {
+    const Json& k = line.at("k");
     SR_CHECK(k.is_number_integer() && k > 0 && k <= 1000, ErrorKind::data,
              "\"k\" is {}; it must be 1 to 1000", k.dump());
-    options.k = std::min(k.get<std::int64_t>(), dataset.items());
+    question.options.k = std::min(k.get<std::int64_t>(), dataset.items());
   }
-  const auto ask = [&](const Dataset& histories, std::int64_t sequence) {
-    return best_items(ctx, *loaded.model, dataset, histories, std::array{sequence}, options,
-                      loaded.exchange.get())
-        .at(0);
-  };
-  if (question.contains("user"))
-    return ask(dataset, sequence_of(dataset, key_of(question["user"])));
-  SR_CHECK(question.contains("items"), ErrorKind::data,
-           "the line has neither \"items\" nor \"user\"");
-  const std::vector<History> history = {history_of(ids, question)};
-  if (history[0].items.empty())
-    return popular_items(dataset, popularity(), scene_of(popularity(), question), options);
-  return ask(Dataset::of_histories(dataset, history), 0);
+  if (line.contains("user")) {
+    question.sequence = sequence_of(dataset, key_of(line["user"]));
+  } else {
+    SR_CHECK(line.contains("items"), ErrorKind::data,
+             "the line has neither \"items\" nor \"user\"");
+    const std::vector<History> history = {history_of(ids, line)};
+    if (history[0].items.empty()) {
+      question.popular =
+          popular_items(dataset, popularity(), scene_of(popularity(), line), question.options);
+      return question;
+    }
+    question.histories = Dataset::of_histories(dataset, history);
+  }
+  // What best_items() will read, for what may be wrong with it.
+  history_batch(question.histories ? *question.histories : dataset, ctx.host_arena(),
+                std::array{question.sequence}, options.max_length, loaded.model->needs());
+  return question;
+}
+
+std::vector<RecommendedItem> answer(Context& ctx, const LoadedModel& loaded, const Dataset& dataset,
+                                    const Understood& question) {
+  if (question.popular) return *question.popular;
+  return best_items(ctx, *loaded.model, dataset, question.histories ? *question.histories : dataset,
+                    std::array{question.sequence}, question.options, loaded.exchange.get())
+      .at(0);
 }
 
 std::string text_of(const Json& value) {
@@ -105,6 +127,18 @@ bool next_line(Communicator& comm, std::istream& in, std::string& line) {
   return true;
 }
 
+// What is wrong with a line all ranks find alike. One that finds something alone has trouble of its
+// own, of reading for instance, and cannot answer with the others.
+void agree(Communicator& comm, const std::string& wrong) {
+  if (comm.size() == 1) return;
+  const std::vector<std::string> all = comm.all_gather_text(wrong);
+  const auto good = std::ranges::find(all, "");
+  const auto bad = std::ranges::find_if(all, [](const std::string& one) { return !one.empty(); });
+  SR_CHECK(good == all.end() || bad == all.end(), ErrorKind::data,
+           "rank {} cannot answer what rank {} can: {}", bad - all.begin(), good - all.begin(),
+           *bad);
+}
+
 }  // namespace
 
 StreamAnswers answer_stream(Context& ctx, Communicator& comm, const LoadedModel& loaded,
@@ -116,22 +150,27 @@ StreamAnswers answer_stream(Context& ctx, Communicator& comm, const LoadedModel&
     const Stopwatch watch;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     ++done.answers;
-    std::string id, reply;
+    std::string id, wrong;
+    std::optional<Understood> question;
     try {
-      const Json question = Json::parse(line);
-      if (question.is_object() && question.contains("id"))
-        id = fmt::format("\"id\":{},", text_of(question["id"]));
-      reply = "\"items\":" +
-              items_json(answer(ctx, loaded, dataset, ids, options, popularity, question));
+      const Json asked = Json::parse(line);
+      if (asked.is_object() && asked.contains("id"))
+        id = fmt::format("\"id\":{},", text_of(asked["id"]));
+      question = understood(ctx, loaded, dataset, ids, options, popularity, asked);
     } catch (const Error& error) {
       if (error.exit_code() != static_cast<int>(ErrorKind::data) &&
           error.exit_code() != static_cast<int>(ErrorKind::usage))
         throw;
-      reply = "\"error\":" + text_of(error.what());
+      wrong = error.what();
     } catch (const Json::exception& error) {
-      reply = "\"error\":" + text_of(one_line(error.what()));
+      wrong = one_line(error.what());
     }
-    const bool failed = reply.starts_with("\"error\"");
+    agree(comm, wrong);
+    // An error in here is no answer: it may be of one rank, and others wait for that.
+    const std::string reply =
+        wrong.empty() ? "\"items\":" + items_json(answer(ctx, loaded, dataset, *question))
+                      : "\"error\":" + text_of(wrong);
+    const bool failed = !wrong.empty();
     done.errors += failed;
     if (comm.rank() == 0) {
       print_out(fmt::format("{{{}{}}}\n", id, reply));

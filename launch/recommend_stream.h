@@ -29,7 +29,8 @@ using PopularityOnDemand = std::function<const ScenePopularity&()>;
 // ...]} or {"id", "error": TEXT}; blank lines are passed over. Ends with the input.
 //
 // Where the model's tables are split (exchange), all ranks answer together: rank 0 of `comm`, the
-// hosts', reads the lines for all of them, and prints.
+// hosts', reads the lines for all of them, and prints. What is wrong with a line they all find.
+// Throws Error(data) on all of them where some find what others do not: trouble of their own.
 StreamAnswers answer_stream(Context& ctx, Communicator& comm, const LoadedModel& loaded,
                             const Dataset& dataset, const RecommendOptions& options,
                             const PopularityOnDemand& popularity, std::istream& in);

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import cases
@@ -209,6 +210,28 @@ def tables_over_two_ranks(program):
     assert "--table.split=yes" in refused and "without mpirun" in refused, refused
 
 
+def stream_ends_where_one_rank_alone_has_trouble(program):
+    """Rank 1 reads a file that lacks a person: nobody waits for its part of the answer."""
+    for name, person in (("d", "u3"), ("e", "w3")):
+        with open(f"{name}.csv", "w", encoding="utf-8") as file:
+            file.write("user,item\n")
+            for u in ("u1", "u2", person):
+                file.writelines(f"{u},i{(e * e + len(u)) % 11}\n" for e in range(12))
+        run(program, "prepare", f"--input={name}.csv", f"--output={name}.h5")
+    run(program, "train", "--data=d.h5", "--run=run", "--threads=1", *SMALL, "--train.steps=3")
+    call = [program, "recommend", "--run=run", "--stdin", "--threads=1", "--table.split=yes", "--k=2"]
+    ranks = ["mpirun", "-q", "--bind-to", "none", "--oversubscribe", "-np", "1", *call,
+             "--data=d.h5", ":", "-np", "1", *call, "--data=e.h5"]
+    told = run(*ranks, stdin='{"user": "u1"}\n{"user": "?"}\n').stdout.splitlines()
+    assert "items" in told[0] and "no user ?" in told[1], told
+    begun = time.monotonic()
+    done = run(*ranks, stdin='{"user": "u1"}\n{"user": "u3"}\n{"user": "u1"}\n', code=3)
+    assert time.monotonic() - begun < 30, "the others waited"
+    assert len(done.stdout.splitlines()) == 1, done.stdout
+    assert "rank 1 cannot answer what rank 0 can" in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
 def read(path):
     with open(path, encoding="utf-8") as file:
         return json.load(file)
@@ -230,4 +253,5 @@ def run_ranks(ranks, *words, **more):
 if __name__ == "__main__":
     cases.main({f.__name__: f for f in (
         files, candidates, stream, people_without_history_get_what_is_popular_in_their_scene,
-        stream_answers_at_once, explains, explains_clicks, tables_over_two_ranks)})
+        stream_answers_at_once, explains, explains_clicks, tables_over_two_ranks,
+        stream_ends_where_one_rank_alone_has_trouble)})
