@@ -103,7 +103,8 @@ TextColumn::TextColumn(const File& file, const hdf5::FileId& hdf5_file, const st
   for (std::int64_t begin = 0; begin < rows_; begin += step) {
     const std::int64_t count = std::min(step, rows_ - begin);
     read_through_hdf5(file, name, column, type, begin, count, cells.data());
-    for (std::int64_t i = 0; i < count; ++i) values_.push_back(trimmed(cells.data() + i * width_));
+    for (std::int64_t i = 0; i < count; ++i)
+      values_.emplace_back(trimmed(cells.data() + i * width_));
   }
 }
 
@@ -131,10 +132,10 @@ void TextColumn::read_variable(const File& file, const hdf5::FileId& hdf5_file,
   }
 }
 
-std::string TextColumn::trimmed(const char* cell) const {
+std::string_view TextColumn::trimmed(const char* cell) const {
   std::size_t length = strnlen(cell, static_cast<std::size_t>(width_));
   while (padding_ == ' ' && length > 0 && cell[length - 1] == ' ') --length;
-  return std::string(cell, length);
+  return {cell, length};
 }
 
 std::string TextColumn::at(const File& file, std::int64_t row) const {
@@ -142,14 +143,15 @@ std::string TextColumn::at(const File& file, std::int64_t row) const {
   if (offset_ < 0) return values_[row];
   std::vector<char> cell(static_cast<std::size_t>(width_));
   file.read_at(offset_ + row * width_, cell.data(), cell.size());
-  return trimmed(cell.data());
+  return std::string(trimmed(cell.data()));
 }
 
-std::optional<std::int64_t> TextColumn::find(const File& file, const std::string& text) const {
+void TextColumn::read_while(const File& file,
+                            const std::function<bool(std::string_view)>& use) const {
   if (offset_ < 0) {
-    const auto found = std::find(values_.begin(), values_.end(), text);
-    if (found == values_.end()) return std::nullopt;
-    return found - values_.begin();
+    for (const std::string& text : values_)
+      if (!use(text)) return;
+    return;
   }
   const std::int64_t step = std::max<std::int64_t>(1, (1 << 20) / width_);
   std::vector<char> cells;
@@ -158,9 +160,27 @@ std::optional<std::int64_t> TextColumn::find(const File& file, const std::string
     cells.resize(static_cast<std::size_t>(count * width_));
     file.read_at(offset_ + begin * width_, cells.data(), cells.size());
     for (std::int64_t i = 0; i < count; ++i)
-      if (trimmed(cells.data() + i * width_) == text) return begin + i;
+      if (!use(trimmed(cells.data() + i * width_))) return;
   }
-  return std::nullopt;
+}
+
+void TextColumn::for_each(const File& file,
+                          const std::function<void(std::string_view)>& use) const {
+  read_while(file, [&](std::string_view text) {
+    use(text);
+    return true;
+  });
+}
+
+std::optional<std::int64_t> TextColumn::find(const File& file, const std::string& text) const {
+  std::int64_t row = 0;
+  bool found = false;
+  read_while(file, [&](std::string_view here) {
+    found = here == text;
+    row += !found;
+    return !found;
+  });
+  return found ? std::optional(row) : std::nullopt;
 }
 
 }  // namespace seqrank

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/file.h"
@@ -52,11 +54,16 @@ class TextColumn {
   const std::string& name() const { return name_; }
   std::int64_t rows() const { return rows_; }
   std::string at(const File& file, std::int64_t row) const;
+  // The texts of all rows in order. Read by blocks: at() for each would be a call of the system for
+  // each.
+  void for_each(const File& file, const std::function<void(std::string_view)>& use) const;
   // The first row that holds the text; reads the column from its beginning.
   std::optional<std::int64_t> find(const File& file, const std::string& text) const;
 
  private:
-  std::string trimmed(const char* cell) const;
+  std::string_view trimmed(const char* cell) const;
+  // Until `use` returns false.
+  void read_while(const File& file, const std::function<bool(std::string_view)>& use) const;
   void read_variable(const File& file, const hdf5::FileId& hdf5_file, std::int64_t offset);
 
   std::string name_;

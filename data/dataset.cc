@@ -217,12 +217,11 @@ const std::string& Dataset::fingerprint() const {
 std::string Dataset::item_fingerprint() const {
   if (impl_->catalogue) return impl_->catalogue->item_fingerprint();
   if (!impl_->item_keys) return "none";
-  std::string keys;
-  for (std::int64_t item = 0; item < items(); ++item) {
-    const std::string key = item_key(item);
-    keys += fmt::format("{}:{}", key.size(), key);  // so that no two lists give one text
-  }
-  return text_fingerprint(keys);
+  TextFingerprint fingerprint;
+  for_each_item_key([&](std::string_view key) {
+    fingerprint.add(fmt::format("{}:{}", key.size(), key));  // so that no two lists give one text
+  });
+  return fingerprint.hex();
 }
 bool Dataset::has_times() const {
   return impl_->time_column.has_value();
@@ -302,6 +301,16 @@ std::string Dataset::feature_value(FeatureOf of, const std::string& name, std::i
 std::string Dataset::item_key(std::int64_t item) const {
   if (impl_->catalogue) return impl_->catalogue->item_key(item);
   return impl_->item_keys ? impl_->item_keys->at(impl_->file, item) : fmt::to_string(item);
+}
+void Dataset::for_each_item_key(const std::function<void(std::string_view)>& use) const {
+  if (impl_->catalogue) return impl_->catalogue->for_each_item_key(use);
+  if (impl_->item_keys) return impl_->item_keys->for_each(impl_->file, use);
+  for (std::int64_t item = 0; item < items(); ++item) use(fmt::to_string(item));
+}
+void Dataset::for_each_item_title(const std::function<void(std::string_view)>& use) const {
+  if (impl_->catalogue) return impl_->catalogue->for_each_item_title(use);
+  if (impl_->item_titles) return impl_->item_titles->for_each(impl_->file, use);
+  for_each_item_key(use);
 }
 std::string Dataset::item_title(std::int64_t item) const {
   if (impl_->catalogue) return impl_->catalogue->item_title(item);

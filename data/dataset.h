@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/feature.h"
@@ -68,6 +70,9 @@ class Dataset {
   std::string user_key(std::int64_t sequence) const;
   std::optional<std::int64_t> find_user(const std::string& key) const;
   std::optional<std::int64_t> find_item(const std::string& key) const;
+  // Of all items in order, without a call of the system for each.
+  void for_each_item_key(const std::function<void(std::string_view)>& use) const;
+  void for_each_item_title(const std::function<void(std::string_view)>& use) const;
 
   // Features, in the order of names but for events' action and domain, which come first. Rows
   // [begin, begin + out.size()) are events, sequences or items.

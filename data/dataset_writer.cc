@@ -66,13 +66,14 @@ class Spool {
 // Strings end with NUL in the spool, and are padded with it to the longest in the file.
 struct TextSpool {
   explicit TextSpool(const std::string& path) : spool(path) {}
-  void append(const std::string& path, const char* what, const std::string& text) {
+  void append(const std::string& path, const char* what, std::string_view text) {
     SR_CHECK(text.size() <= kLongestText, ErrorKind::data,
              "{}: {} {} has {} bytes; the longest allowed is {}", path, what, rows, text.size(),
              kLongestText);
     SR_CHECK(text.find('\0') == std::string::npos, ErrorKind::data,
              "{}: {} {} contains a NUL byte; remove it from the input", path, what, rows);
-    spool.append(text.c_str(), text.size() + 1);
+    spool.append(text.data(), text.size());
+    spool.append("", 1);
     longest = std::max(longest, text.size());
     ++rows;
   }
@@ -128,7 +129,7 @@ struct DatasetWriter::Impl {
     offsets.append(&offset, sizeof offset);
     fingerprint.add_offsets({&offset, 1});
   }
-  void add_text(std::optional<TextSpool>& column, const char* what, const std::string& text) {
+  void add_text(std::optional<TextSpool>& column, const char* what, std::string_view text) {
     if (!column) column.emplace(path);
     column->append(path, what, text);
   }
@@ -255,10 +256,10 @@ void DatasetWriter::append_text(const std::string& place, const std::string& tex
 void DatasetWriter::add_user_key(const std::string& key) {
   impl_->add_text(impl_->user_keys, "user key", key);
 }
-void DatasetWriter::add_item_key(const std::string& key) {
+void DatasetWriter::add_item_key(std::string_view key) {
   impl_->add_text(impl_->item_keys, "item key", key);
 }
-void DatasetWriter::add_item_title(const std::string& title) {
+void DatasetWriter::add_item_title(std::string_view title) {
   impl_->add_text(impl_->item_titles, "item title", title);
 }
 void DatasetWriter::set_attribute(const std::string& name, double value) {

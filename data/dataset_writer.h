@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace seqrank {
 
@@ -26,8 +27,8 @@ class DatasetWriter {
   void append_text(const std::string& place, const std::string& text);
   // Text columns, in rising id, each in one run of calls; all optional.
   void add_user_key(const std::string& key);
-  void add_item_key(const std::string& key);
-  void add_item_title(const std::string& title);
+  void add_item_key(std::string_view key);
+  void add_item_title(std::string_view title);
   void set_attribute(const std::string& name, double value);
   void set_attribute(const std::string& name, const std::string& value);
 

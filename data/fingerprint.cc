@@ -65,8 +65,19 @@ std::string Fingerprint::hex() const {
   return fmt::format("{:016x}", XXH3_64bits(sums.data(), sums.size() * sizeof sums[0]));
 }
 
-std::string text_fingerprint(std::string_view text) {
-  return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
+struct TextFingerprint::Impl {
+  Sum sum;
+};
+
+TextFingerprint::TextFingerprint() : impl_(std::make_unique<Impl>()) {}
+TextFingerprint::~TextFingerprint() = default;
+
+void TextFingerprint::add(std::string_view part) {
+  impl_->sum.add(part.data(), part.size());
+}
+
+std::string TextFingerprint::hex() const {
+  return fmt::format("{:016x}", impl_->sum.value());
 }
 
 }  // namespace seqrank

@@ -13,8 +13,18 @@
 
 namespace seqrank {
 
-// XXH3-64 of a text, as 16 digits.
-std::string text_fingerprint(std::string_view text);
+// XXH3-64 of a text that comes in parts.
+class TextFingerprint {
+ public:
+  TextFingerprint();
+  ~TextFingerprint();
+  void add(std::string_view part);
+  std::string hex() const;  // 16 digits
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 class Fingerprint {
  public:

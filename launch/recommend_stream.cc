@@ -36,9 +36,9 @@ using ItemIds = std::unordered_map<std::string, std::int32_t>;
 ItemIds item_ids(const Dataset& dataset) {
   ItemIds ids;
   ids.reserve(static_cast<std::size_t>(dataset.items()));
-  for (std::int64_t item = dataset.items() - 1; item >= 0; --item)  // the first of a key counts
-    ids[dataset.item_key(item)] = static_cast<std::int32_t>(item);
-  return ids;
+  std::int32_t next = 0;
+  dataset.for_each_item_key([&](std::string_view key) { ids.emplace(key, next++); });
+  return ids;  // the first of a key counts
 }
 
 History history_of(const ItemIds& ids, const Json& question) {

@@ -59,10 +59,8 @@ void write_data_set(const std::string& path, const Dataset& dataset,
     writer.append("/event/feature/score", scores);
     writer.add_user_key(one.user);
   }
-  for (std::int64_t item = 0; item < dataset.items(); ++item) {
-    writer.add_item_key(dataset.item_key(item));
-    writer.add_item_title(dataset.item_title(item));
-  }
+  dataset.for_each_item_key([&](std::string_view key) { writer.add_item_key(key); });
+  dataset.for_each_item_title([&](std::string_view title) { writer.add_item_title(title); });
   writer.finish(dataset.items());
 }
 

@@ -13,8 +13,7 @@ void write_catalogue(const std::string& path, const Dataset& dataset) {
   if (!dataset.has_item_keys()) return;
   try {
     DatasetWriter writer(path);
-    for (std::int64_t item = 0; item < dataset.items(); ++item)
-      writer.add_item_key(dataset.item_key(item));
+    dataset.for_each_item_key([&](std::string_view key) { writer.add_item_key(key); });
     writer.finish(dataset.items());
   } catch (const Error& error) {
     throw Error(ErrorKind::checkpoint, error.what());
@@ -29,13 +28,13 @@ ItemMatch same_items(std::int64_t items) {
 
 ItemMatch match_items(const Dataset& there, const Dataset& here) {
   std::unordered_map<std::string, std::int32_t> number_of;
-  for (std::int64_t item = 0; item < there.items(); ++item)
-    number_of.emplace(there.item_key(item), static_cast<std::int32_t>(item));
+  std::int32_t next = 0;
+  there.for_each_item_key([&](std::string_view key) { number_of.emplace(key, next++); });
   ItemMatch match{there.items(), {}};
-  for (std::int64_t item = 0; item < here.items(); ++item) {
-    const auto found = number_of.find(here.item_key(item));
+  here.for_each_item_key([&](std::string_view key) {
+    const auto found = number_of.find(std::string(key));
     match.there_of.push_back(found == number_of.end() ? -1 : found->second);
-  }
+  });
   return match;
 }
 
