@@ -69,6 +69,17 @@ std::int64_t plan_save(Context& ctx, Communicator& comm, TrainingParts& parts) {
   return save_bytes(ctx, pieces);
 }
 
+Options of_one_host(Options options) {
+  if (options.text("table.group") == "node") options.set("table.group", "all", "plan");
+  return options;
+}
+
+std::int64_t file_bytes(const TrainingParts& parts) {
+  if (!parts.table_files) return 0;
+  const BytesByTag bytes = parts.table_files->peak_bytes();
+  return std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0});
+}
+
 // The first number of a file; none where there is no such file, or a word.
 std::int64_t number_in(const char* path) {
   std::int64_t value = std::numeric_limits<std::int64_t>::max();
@@ -87,9 +98,7 @@ std::int64_t MemoryPlan::total() const {
 MemoryPlan plan_memory(const Dataset& dataset, const Options& options, const PlannedRanks& ranks) {
   Context ctx(Context::Planned{ranks.device}, ranks.threads);
   const auto comm = make_planned_communicator(ranks.count);
-  Options of_one_host = options;
-  if (options.text("table.group") == "node") of_one_host.set("table.group", "all", "plan");
-  TrainingParts parts(ctx, *comm, dataset, of_one_host);
+  TrainingParts parts(ctx, *comm, dataset, of_one_host(options));
   plan_steps(parts);
   plan_evaluation(ctx, *comm, parts, options);
   MemoryPlan plan;
@@ -99,9 +108,14 @@ MemoryPlan plan_memory(const Dataset& dataset, const Options& options, const Pla
   plan.peak_bytes = ctx.arena().peak_bytes();
   if (ranks.device != Device::cpu)
     for (const std::int64_t bytes : ctx.host_arena().peak_bytes()) plan.pinned_bytes += bytes;
-  if (parts.table_files)
-    for (const std::int64_t bytes : parts.table_files->peak_bytes()) plan.file_bytes += bytes;
+  plan.file_bytes = file_bytes(parts);
   return plan;
+}
+
+std::int64_t plan_table_files(const Dataset& dataset, const Options& options, int ranks) {
+  Context ctx(Context::Planned{Device::cpu}, 1);
+  const auto comm = make_planned_communicator(ranks);
+  return file_bytes(TrainingParts(ctx, *comm, dataset, of_one_host(options)));
 }
 
 std::int64_t available_memory_bytes() {

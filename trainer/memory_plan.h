@@ -33,6 +33,9 @@ struct PlannedRanks {
 // for CUDA in a program built without.
 MemoryPlan plan_memory(const Dataset& dataset, const Options& options, const PlannedRanks& ranks);
 
+// Bytes of a rank's tables in files, no step planned. Likewise.
+std::int64_t plan_table_files(const Dataset& dataset, const Options& options, int ranks);
+
 // What this machine could still give to programs, 0 where it does not say; a limit of the process's
 // control group counts, too.
 std::int64_t available_memory_bytes();

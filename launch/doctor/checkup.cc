@@ -36,7 +36,7 @@ Checkup check_up(Communicator& comm, const std::string& command, const Options& 
   if (depth == Depth::brief && !devices_work) return result;
 
   const StorageFacts storage =
-      own_storage_facts(run, comm.rank(), result.processes[0].token, result.dataset);
+      own_storage_facts(run, comm.rank(), result.processes, result.dataset);
   result.storage = storage_facts(comm.all_gather_text(to_text(storage)));
   add(examine_storage(result.storage), result.findings);
 

@@ -85,19 +85,60 @@ void examine_run_folder(const std::vector<StorageFacts>& storage, std::vector<Fi
       });
 }
 
-void examine_disk(const std::vector<StorageFacts>& storage, std::vector<Finding>& findings) {
+// By file system: what the tables in files of its ranks take of it. The run folder's is one for all
+// hosts.
+struct TableFiles {
+  std::int64_t bytes = 0, free = 0;
+  std::string folder;
+  std::vector<int> ranks;
+};
+std::map<std::string, TableFiles> table_files(const std::vector<StorageFacts>& storage) {
+  std::map<std::string, TableFiles> systems;
+  for (std::size_t rank = 0; rank < storage.size(); ++rank) {
+    const StorageFacts& facts = storage[rank];
+    if (facts.table_bytes == 0) continue;
+    TableFiles& files = systems[facts.table_system];
+    files.bytes += facts.table_bytes;
+    files.free = facts.table_free;
+    files.folder = facts.table_folder;
+    files.ranks.push_back(static_cast<int>(rank));
+  }
+  return systems;
+}
+
+void examine_table_files(const std::map<std::string, TableFiles>& systems,
+                         std::vector<Finding>& findings) {
+  for (const auto& [system, files] : systems) {
+    if (files.bytes <= files.free) continue;
+    findings.push_back(
+        {"table-files", Severity::error, ErrorKind::device,
+         fmt::format("the file system of {} has {} free, tables in files take {}", files.folder,
+                     memory_words(files.free), memory_words(files.bytes)),
+         "make room, or give --table.folder one on a larger file system", files.ranks});
+  }
+}
+
+void examine_disk(const std::vector<StorageFacts>& storage,
+                  const std::map<std::string, TableFiles>& systems,
+                  std::vector<Finding>& findings) {
   const StorageFacts& facts = storage[0];
   if (facts.run.empty() || facts.parameters < 0 || !facts.run_error.empty()) return;
+  const auto beside = systems.find("run");  // reserved before the first checkpoint
+  const std::int64_t tables = beside != systems.end() ? beside->second.bytes : 0;
+  const std::int64_t left = facts.free_bytes - tables;
+  if (left < 0) return;  // examine_table_files() says so
   const std::int64_t one = checkpoint_bytes(facts.saved, storage.size());
   const std::int64_t needed = facts.checkpoints > 0 ? 1 : 2;  // the next one replaces the oldest
-  if (facts.free_bytes >= one * needed) return;
-  findings.push_back({"disk",
-                      facts.free_bytes < one ? Severity::error : Severity::warning,
-                      ErrorKind::checkpoint,
-                      fmt::format("the file system of {} has {} free, two checkpoints take {}",
-                                  facts.run, memory_words(facts.free_bytes), memory_words(one * 2)),
-                      "make room, or give --run a folder on a larger file system",
-                      {0}});
+  if (left >= one * needed) return;
+  findings.push_back(
+      {"disk",
+       left < one ? Severity::error : Severity::warning,
+       ErrorKind::checkpoint,
+       fmt::format("the file system of {} has {} free, two checkpoints take {}{}", facts.run,
+                   memory_words(facts.free_bytes), memory_words(one * 2),
+                   tables > 0 ? " beside tables in files of " + memory_words(tables) : ""),
+       "make room, or give --run a folder on a larger file system",
+       {0}});
 }
 
 void examine_locks(const std::vector<StorageFacts>& storage, std::vector<Finding>& findings) {
@@ -134,7 +175,9 @@ std::vector<Finding> examine_storage(const std::vector<StorageFacts>& storage) {
         return {"model", Severity::error, ErrorKind::usage, text, "", {}};
       });
   examine_run_folder(storage, findings);
-  examine_disk(storage, findings);
+  const auto tables = table_files(storage);
+  examine_table_files(tables, findings);
+  examine_disk(storage, tables, findings);
   examine_locks(storage, findings);
   return merged(findings);
 }

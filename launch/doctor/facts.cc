@@ -55,6 +55,10 @@ void visit_storage(Facts& facts, Visit&& visit) {
   visit("parameters", facts.parameters);
   visit("saved", facts.saved);
   visit("checkpoints", facts.checkpoints);
+  visit("table_bytes", facts.table_bytes);
+  visit("table_folder", facts.table_folder);
+  visit("table_system", facts.table_system);
+  visit("table_free", facts.table_free);
 }
 
 // Paths and messages of the system need not be UTF-8.

@@ -44,6 +44,11 @@ struct StorageFacts {
   std::int64_t parameters = -1;  // of the model; -1: not known
   std::int64_t saved = 0;        // elements of a checkpoint, where that is known
   std::int64_t checkpoints = 0;  // that the run folder holds already
+
+  std::int64_t table_bytes = 0;  // of this rank's tables in files (table.tier=file)
+  std::string table_folder;      // where they are to lie, as far as it is there
+  std::string table_system;  // its file system: "run", that of the run folder, or host and device
+  std::int64_t table_free = 0;  // of that
 };
 
 void to_json(nlohmann::ordered_json& json, const DeviceFacts& facts);

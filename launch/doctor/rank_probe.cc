@@ -3,7 +3,9 @@
 #include "launch/doctor/rank_probe.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,6 +20,7 @@
 #include "launch/world.h"
 #include "trainer/checkpoint.h"
 #include "trainer/checksum.h"
+#include "trainer/memory_plan.h"
 #include "trainer/run_folder.h"
 #include "trainer/training_parts.h"
 
@@ -59,6 +62,30 @@ void probe_run_folder(const std::string& run, int rank, const std::string& token
       static_cast<std::int64_t>(checkpoint_steps(RunFolder(run).checkpoints()).size());
 }
 
+std::int64_t device_of_file(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? static_cast<std::int64_t>(status.st_dev) : -1;
+}
+
+// Where table.tier=file has tables lie, and how much of this rank's.
+void probe_table_files(Options run, const Dataset& dataset, int rank,
+                       const std::vector<ProcessFacts>& processes, StorageFacts& facts) {
+  if (run.text("table.tier") != "file") return;
+  const char* const folder = run.has("table.folder") ? "table.folder" : "run";
+  if (!run.has(folder)) return;
+  const Seat& seat = processes.at(rank).seat;
+  if (run.text("table.group") == "node")
+    run.set("table.group", std::to_string(ranks_by_node(processes).at(seat.node).size()),
+            "this run's hosts");
+  facts.table_bytes = plan_table_files(dataset, run, static_cast<int>(processes.size()));
+  facts.table_folder = existing_part(run.text(folder));
+  facts.table_free = free_bytes(facts.table_folder);
+  const std::int64_t device = device_of_file(facts.table_folder);
+  facts.table_system = run.has("run") && device == device_of_file(existing_part(run.text("run")))
+                           ? "run"
+                           : fmt::format("{} {}", seat.host, device);
+}
+
 }  // namespace
 
 ProcessFacts own_process_facts(Communicator& comm, const std::string& command, const Options& run,
@@ -83,10 +110,11 @@ ProcessFacts own_process_facts(Communicator& comm, const std::string& command, c
   return facts;
 }
 
-StorageFacts own_storage_facts(const Options& run, int rank, const std::string& token,
+StorageFacts own_storage_facts(const Options& run, int rank,
+                               const std::vector<ProcessFacts>& processes,
                                std::optional<Dataset>& dataset) {
   StorageFacts facts;
-  if (run.has("run")) probe_run_folder(run.text("run"), rank, token, facts);
+  if (run.has("run")) probe_run_folder(run.text("run"), rank, processes.at(0).token, facts);
   if (!run.has("data")) return facts;
   facts.data = run.text("data");
   try {
@@ -102,6 +130,7 @@ StorageFacts own_storage_facts(const Options& run, int rank, const std::string& 
     const ModelSize size = model_size(run, *dataset);
     facts.parameters = size.parameters;
     facts.saved = size.saved;
+    probe_table_files(run, *dataset, rank, processes, facts);
   } catch (const Error& error) {
     facts.model_error = error.what();
   }

@@ -15,9 +15,10 @@ namespace seqrank {
 ProcessFacts own_process_facts(Communicator& comm, const std::string& command, const Options& run,
                                const Options& call);
 
-// Not collective: a rank that cannot open its data says so in its facts. `token`: the file that
-// rank 0 has left. `dataset` is set where --data is given and good.
-StorageFacts own_storage_facts(const Options& run, int rank, const std::string& token,
+// Not collective: a rank that cannot open its data says so in its facts. processes: of all ranks.
+// `dataset` is set where --data is given and good.
+StorageFacts own_storage_facts(const Options& run, int rank,
+                               const std::vector<ProcessFacts>& processes,
                                std::optional<Dataset>& dataset);
 
 }  // namespace seqrank

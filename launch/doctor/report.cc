@@ -84,6 +84,9 @@ std::string storage_text(const Checkup& checkup) {
     text += fmt::format("; a checkpoint of {} parameters takes {}", with_commas(facts.parameters),
                         memory_words(checkpoint_bytes(facts.saved, checkup.storage.size())));
   }
+  if (facts.table_bytes > 0)
+    text += fmt::format("\ntables in files: {}: {} of rank 0, {} free", facts.table_folder,
+                        memory_words(facts.table_bytes), memory_words(facts.table_free));
   return text + "\n";
 }
 

@@ -242,6 +242,21 @@ def small_disk(program):
         result.expect(code, "disk", [0], f"{severity}: ", "KiB free", "two checkpoints take")
 
 
+def no_room_for_tables_in_files(program):
+    """200 items of 2,000 numbers: 1.5 MiB of values and sums; 2 MiB in a checkpoint."""
+    os.mkdir("small")
+    words = [program, "doctor", "--data=data.h5", "--run=small/run", "--json=doctor.json",
+             "--model.name=narm", "--model.width=2000", "--model.state_width=4",
+             "--loss.kind=sampled_softmax", "--loss.negatives=10",
+             "--table.optimiser=rowwise_adagrad", "--table.tier=file"]
+    Result(in_own_mounts("mount -t tmpfs -o size=1000k tmpfs small", *words)).expect(
+        DEVICE, "table-files", [0], "the file system of small has", "tables in files take 1.")
+    elsewhere = Result(in_own_mounts("mount -t tmpfs -o size=6m tmpfs small", *words,
+                                     "--table.folder=."))
+    assert elsewhere.code == 0 and elsewhere.names() == [], elsewhere.names()
+    assert "tables in files: .: 1." in elsewhere.text
+
+
 def run_folder_read_only_on_one_rank(program):
     os.mkdir("run")
     read_only = in_own_mounts("mount --bind run run && mount -o remount,ro,bind run",
@@ -408,6 +423,7 @@ CASES = {f.__name__: f for f in (
     data_without_locks,
     model_that_is_not_trained,
     small_disk,
+    no_room_for_tables_in_files,
     run_folder_read_only_on_one_rank,
     run_folder_not_shared,
     clock_ahead,

@@ -326,6 +326,45 @@ TEST(Examine, RoomForOneCheckpointIsAWarningForLessAnError) {
   EXPECT_EQ(exit_code(findings), 6);
 }
 
+TEST(Examine, TablesInFilesTakeRoomBeforeCheckpoints) {
+  auto storage = good_storage(2);
+  const std::int64_t one = checkpoint_bytes(3000000, 2);
+  for (StorageFacts& facts : storage) {
+    facts.table_bytes = 1 << 30;
+    facts.table_folder = "runs";
+    facts.table_system = "run";
+    facts.free_bytes = facts.table_free = (std::int64_t{2} << 30) + 2 * one;
+  }
+  EXPECT_THAT(examine_storage(storage), IsEmpty());
+  const auto with_free = [&](std::int64_t free) {
+    for (StorageFacts& facts : storage) facts.free_bytes = facts.table_free = free;
+    return examine_storage(storage);
+  };
+  auto findings = with_free((std::int64_t{2} << 30) + one);
+  ASSERT_THAT(findings, SizeIs(1));
+  EXPECT_EQ(findings[0].severity, Severity::warning);
+  EXPECT_THAT(findings[0].what, HasSubstr("beside tables in files of 2.0 GiB"));
+  findings = with_free((std::int64_t{2} << 30) - 1);
+  ASSERT_THAT(findings, SizeIs(1)) << "one line for what does not fit";
+  EXPECT_EQ(findings[0].name, "table-files");
+  EXPECT_THAT(findings[0].ranks, ElementsAre(0, 1));
+  EXPECT_EQ(exit_code(findings), 4);
+}
+
+TEST(Examine, TablesInAFolderOfEachHostAreCountedThere) {
+  auto storage = good_storage(3);
+  for (int rank = 0; rank < 3; ++rank) {
+    storage[rank].table_bytes = 600;
+    storage[rank].table_folder = "/scratch";
+    storage[rank].table_system = rank < 2 ? "n0 7" : "n1 7";
+    storage[rank].table_free = 1000;
+  }
+  const auto findings = examine_storage(storage);
+  ASSERT_THAT(findings, SizeIs(1));
+  EXPECT_EQ(findings[0].name, "table-files");
+  EXPECT_THAT(findings[0].ranks, ElementsAre(0, 1));
+}
+
 TEST(Examine, NoLocksIsANote) {
   auto storage = good_storage(2);
   for (StorageFacts& facts : storage) facts.lock_error = ENOLCK;
