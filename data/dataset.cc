@@ -9,9 +9,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <cmath>
-#include <limits>
 
 #include "backend/check.h"
 #include "data/column.h"
@@ -19,6 +16,7 @@
 #include "data/file.h"
 #include "data/fingerprint.h"
 #include "data/hdf5.h"
+#include "data/names.h"
 #include "data/validate.h"
 
 namespace seqrank {
@@ -33,10 +31,13 @@ struct Dataset::Impl {
   std::vector<std::uint8_t> splits;  // empty: the file has none
   bool last_targets_only = false;
   std::map<FeatureOf, FeatureColumns> features;
-  std::optional<TextColumn> item_keys, item_titles, user_keys;
+  Names names;  // of histories: of the sequences alone
   std::int64_t items = 0;
   std::string fingerprint;
   hdf5::Attributes attributes;
+
+  // Itself, or whose items the histories have.
+  const Impl& with_items() const { return catalogue ? catalogue->impl_->with_items() : *this; }
 };
 
 namespace {
@@ -68,35 +69,6 @@ void check_same_file(const File& file, const hdf5::FileId& hdf5_file) {
            ErrorKind::data, "{}: was replaced while it was opened; try again", file.path());
 }
 
-std::int64_t declared_items(const std::string& path, const hdf5::Attributes& attributes) {
-  const auto items = attributes.numbers.find("items");
-  if (items == attributes.numbers.end()) return -1;
-  SR_CHECK(items->second >= 0 && items->second <= std::numeric_limits<std::int32_t>::max() &&
-               items->second == std::floor(items->second),
-           ErrorKind::data, "{}: attribute items is {}; it must be a whole number below 2^31", path,
-           items->second);
-  return static_cast<std::int64_t>(items->second);
-}
-
-void check_fingerprint(const std::string& path, const hdf5::Attributes& attributes,
-                       const std::string& found) {
-  const auto declared = attributes.texts.find("fingerprint");
-  SR_CHECK(declared == attributes.texts.end() || declared->second == found, ErrorKind::data,
-           "{}: attribute fingerprint is {}, but the content gives {}: the file is damaged or was "
-           "changed; delete the attribute to accept it as it is",
-           path, declared->second, found);
-}
-
-std::optional<TextColumn> open_text(const File& file, const hdf5::FileId& hdf5_file,
-                                    const std::string& name, std::int64_t rows) {
-  if (!has_column(file, hdf5_file, name)) return std::nullopt;
-  TextColumn column(file, hdf5_file, name);
-  SR_CHECK(column.rows() == rows, ErrorKind::data, "{}: {}: has {} rows, there are {} {}",
-           file.path(), name, column.rows(), rows,
-           name.starts_with("/user") ? "sequences" : "items");
-  return column;
-}
-
 // Of a number, since texts are written in many ways and not all are read.
 bool read_last_targets_only(const std::string& path, const hdf5::Attributes& attributes,
                             bool has_splits) {
@@ -107,15 +79,6 @@ bool read_last_targets_only(const std::string& path, const hdf5::Attributes& att
            "/sequence/split",
            path, found->second);
   return true;
-}
-
-// A key of a file without keys is the id as text.
-std::optional<std::int64_t> parse_id(const std::string& key, std::int64_t count) {
-  std::int64_t id = 0;
-  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
-  if (error != std::errc() || end != key.data() + key.size() || id < 0 || id >= count)
-    return std::nullopt;
-  return id;
 }
 
 }  // namespace
@@ -162,9 +125,7 @@ Dataset Dataset::open(const std::string& path) {
     d.time_column.emplace(d.file, hdf5_file, "/event/time");
     check_times(d.file, *d.time_column, d.offsets);
   }
-  d.item_keys = open_text(d.file, hdf5_file, "/item/key", d.items);
-  d.item_titles = open_text(d.file, hdf5_file, "/item/title", d.items);
-  d.user_keys = open_text(d.file, hdf5_file, "/user/key", sequences);
+  d.names = Names(d.file, hdf5_file, d.items, sequences);
   return Dataset(std::move(impl));
 }
 
@@ -196,6 +157,7 @@ Dataset Dataset::of_histories(const Dataset& catalogue, std::span<const History>
   if (times.size() == items.size()) d.time_column.emplace("/event/time", std::move(times));
   d.item_column = NumberColumn<std::int32_t>("/event/item", std::move(items));
   for (const FeatureOf of : {FeatureOf::event, FeatureOf::user}) d.features[of];
+  d.names = Names(0, std::ssize(histories));
   return Dataset(std::move(impl));
 }
 
@@ -214,15 +176,6 @@ std::int64_t Dataset::events() const {
 const std::string& Dataset::fingerprint() const {
   return impl_->fingerprint;
 }
-std::string Dataset::item_fingerprint() const {
-  if (impl_->catalogue) return impl_->catalogue->item_fingerprint();
-  if (!impl_->item_keys) return "none";
-  TextFingerprint fingerprint;
-  for_each_item_key([&](std::string_view key) {
-    fingerprint.add(fmt::format("{}:{}", key.size(), key));  // so that no two lists give one text
-  });
-  return fingerprint.hex();
-}
 bool Dataset::has_times() const {
   return impl_->time_column.has_value();
 }
@@ -240,7 +193,7 @@ bool Dataset::last_targets_only() const {
   return impl_->last_targets_only;
 }
 bool Dataset::has_item_keys() const {
-  return impl_->item_keys.has_value();
+  return impl_->names.has_item_keys();
 }
 std::int64_t Dataset::begin(std::int64_t sequence) const {
   SR_ASSERT(sequence >= 0 && sequence < sequences(), "sequence {} of {}", sequence, sequences());
@@ -270,9 +223,9 @@ void Dataset::read_labels(std::int64_t begin, std::span<std::uint8_t> out) const
   impl_->label_column->read(impl_->file, begin, out);
 }
 
-// Who has the features: of items, the catalogue.
+// Who has the features.
 const Dataset::Impl& Dataset::holder(FeatureOf of) const {
-  return impl_->catalogue && of == FeatureOf::item ? impl_->catalogue->holder(of) : *impl_;
+  return of == FeatureOf::item ? impl_->with_items() : *impl_;
 }
 const std::vector<Feature>& Dataset::features(FeatureOf of) const {
   return holder(of).features.at(of).list();
@@ -298,33 +251,29 @@ std::string Dataset::feature_value(FeatureOf of, const std::string& name, std::i
   return holder(of).features.at(of).value(holder(of).file, name, id);
 }
 
+std::string Dataset::item_fingerprint() const {
+  return impl_->with_items().names.item_fingerprint(impl_->with_items().file);
+}
 std::string Dataset::item_key(std::int64_t item) const {
-  if (impl_->catalogue) return impl_->catalogue->item_key(item);
-  return impl_->item_keys ? impl_->item_keys->at(impl_->file, item) : fmt::to_string(item);
-}
-void Dataset::for_each_item_key(const std::function<void(std::string_view)>& use) const {
-  if (impl_->catalogue) return impl_->catalogue->for_each_item_key(use);
-  if (impl_->item_keys) return impl_->item_keys->for_each(impl_->file, use);
-  for (std::int64_t item = 0; item < items(); ++item) use(fmt::to_string(item));
-}
-void Dataset::for_each_item_title(const std::function<void(std::string_view)>& use) const {
-  if (impl_->catalogue) return impl_->catalogue->for_each_item_title(use);
-  if (impl_->item_titles) return impl_->item_titles->for_each(impl_->file, use);
-  for_each_item_key(use);
+  return impl_->with_items().names.item_key(impl_->with_items().file, item);
 }
 std::string Dataset::item_title(std::int64_t item) const {
-  if (impl_->catalogue) return impl_->catalogue->item_title(item);
-  return impl_->item_titles ? impl_->item_titles->at(impl_->file, item) : item_key(item);
-}
-std::string Dataset::user_key(std::int64_t sequence) const {
-  return impl_->user_keys ? impl_->user_keys->at(impl_->file, sequence) : fmt::to_string(sequence);
-}
-std::optional<std::int64_t> Dataset::find_user(const std::string& key) const {
-  return impl_->user_keys ? impl_->user_keys->find(impl_->file, key) : parse_id(key, sequences());
+  return impl_->with_items().names.item_title(impl_->with_items().file, item);
 }
 std::optional<std::int64_t> Dataset::find_item(const std::string& key) const {
-  if (impl_->catalogue) return impl_->catalogue->find_item(key);
-  return impl_->item_keys ? impl_->item_keys->find(impl_->file, key) : parse_id(key, items());
+  return impl_->with_items().names.find_item(impl_->with_items().file, key);
+}
+void Dataset::for_each_item_key(const std::function<void(std::string_view)>& use) const {
+  impl_->with_items().names.for_each_item_key(impl_->with_items().file, use);
+}
+void Dataset::for_each_item_title(const std::function<void(std::string_view)>& use) const {
+  impl_->with_items().names.for_each_item_title(impl_->with_items().file, use);
+}
+std::string Dataset::user_key(std::int64_t sequence) const {
+  return impl_->names.user_key(impl_->file, sequence);
+}
+std::optional<std::int64_t> Dataset::find_user(const std::string& key) const {
+  return impl_->names.find_user(impl_->file, key);
 }
 const std::map<std::string, double>& Dataset::attributes() const {
   return impl_->attributes.numbers;

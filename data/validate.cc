@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "backend/check.h"
 #include "data/dataset.h"
@@ -53,6 +54,25 @@ void check_most(const File& file, const NumberColumn<std::uint8_t>& column, std:
 }
 
 }  // namespace
+
+std::int64_t declared_items(const std::string& path, const hdf5::Attributes& attributes) {
+  const auto items = attributes.numbers.find("items");
+  if (items == attributes.numbers.end()) return -1;
+  SR_CHECK(items->second >= 0 && items->second <= std::numeric_limits<std::int32_t>::max() &&
+               items->second == std::floor(items->second),
+           ErrorKind::data, "{}: attribute items is {}; it must be a whole number below 2^31", path,
+           items->second);
+  return static_cast<std::int64_t>(items->second);
+}
+
+void check_fingerprint(const std::string& path, const hdf5::Attributes& attributes,
+                       const std::string& found) {
+  const auto declared = attributes.texts.find("fingerprint");
+  SR_CHECK(declared == attributes.texts.end() || declared->second == found, ErrorKind::data,
+           "{}: attribute fingerprint is {}, but the content gives {}: the file is damaged or was "
+           "changed; delete the attribute to accept it as it is",
+           path, declared->second, found);
+}
 
 void check_attributes(const std::string& path, const std::map<std::string, double>& attributes,
                       std::int64_t sequences, std::int64_t events) {

@@ -11,12 +11,18 @@
 #include "data/column.h"
 #include "data/file.h"
 #include "data/fingerprint.h"
+#include "data/hdf5.h"
 
 namespace seqrank {
 
 // The schema version must be there and known; counts, where given, must agree.
 void check_attributes(const std::string& path, const std::map<std::string, double>& attributes,
                       std::int64_t sequences, std::int64_t events);
+// The number of items that is declared; -1: none is.
+std::int64_t declared_items(const std::string& path, const hdf5::Attributes& attributes);
+// Where one is declared, the content has it.
+void check_fingerprint(const std::string& path, const hdf5::Attributes& attributes,
+                       const std::string& found);
 // Returns the offsets: they start at 0, never fall and end at the number of events.
 std::vector<std::int64_t> read_offsets(const File& file, const NumberColumn<std::int64_t>& column,
                                        std::int64_t events, Fingerprint& fingerprint);
