@@ -3,6 +3,7 @@
 //   u, v, q, k = silu(W norm(x)),   x + W_o (norm(attention(q, k, v)) * u).
 // N, by which attention divides, is the longest history. As published but for the loss, which is
 // any of the item table; actions are columns of the input here.
+#include "models/nn/attention_weights.h"
 #include "models/nn/input_layer.h"
 #include "models/nn/item_ranker.h"
 #include "models/nn/transformer.h"
@@ -18,7 +19,7 @@ struct HstuBlock {
   nn::BiasParameters bias;
 };
 
-class Hstu final : public ItemRanker {
+class Hstu final : public AttentiveRanker {
  public:
   static std::vector<OptionSpec> options() {
     std::vector<OptionSpec> specs = {
@@ -35,7 +36,7 @@ class Hstu final : public ItemRanker {
   }
 
   explicit Hstu(const ModelInput& input)
-      : ItemRanker(input, input.options.integer("model.width")),
+      : AttentiveRanker(input, input.options.integer("model.width")),
         width_(input.options.integer("model.width")),
         heads_(input.options.integer("model.heads")),
         longest_(input.columns.at("position")),
@@ -56,6 +57,7 @@ class Hstu final : public ItemRanker {
     needs.max_length = longest_;
     return needs;
   }
+  bool weights_sum_to_one() const override { return false; }
 
  private:
   HstuBlock declare_block(ParameterStore& store, const std::string& name) const {
@@ -75,19 +77,25 @@ class Hstu final : public ItemRanker {
     return block;
   }
 
-  Var encode(Tape& tape, const Batch& batch, Tensor*) override {
+  // Weights: of the last layer.
+  Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) override {
     Var x_ND = nn::dropout(tape, input_(tape, items_, batch), dropout_, batch);
-    for (const HstuBlock& block : blocks_) x_ND = layer(tape, x_ND, block, batch);
+    for (const HstuBlock& block : blocks_)
+      x_ND = layer(tape, x_ND, block, batch, &block == &blocks_.back() ? weight_N : nullptr);
     return nn::layer_norm(tape, x_ND, *norm_.gain_D, *norm_.bias_D);
   }
 
-  Var layer(Tape& tape, Var x_ND, const HstuBlock& block, const Batch& batch) const {
+  Var layer(Tape& tape, Var x_ND, const HstuBlock& block, const Batch& batch,
+            Tensor* weight_N) const {
     const Var in_ND = nn::layer_norm(tape, x_ND, *block.norm.gain_D, *block.norm.bias_D);
     const auto part = [&](const nn::LinearParameters& p) {
       return nn::activate(tape, Activation::silu, nn::linear(tape, in_ND, *p.w, p.b));
     };
     const Var u_ND = part(block.u), v_ND = part(block.v), q_ND = part(block.q),
               k_ND = part(block.k);
+    if (weight_N)
+      *weight_N = nn::weights_of_silu(tape.ctx(), static_cast<float>(longest_), heads_,
+                                      q_ND.value(), k_ND.value(), block.bias, batch);
     Var seen_ND = nn::silu_attention(tape, static_cast<float>(longest_), heads_, q_ND, k_ND, v_ND,
                                      batch, block.bias);
     seen_ND =

@@ -37,6 +37,36 @@ Tensor softmax_over_sequences(
   return weight_N;
 }
 
+// What bias tables add to the score of an event that the last of its sequence sees.
+class LastEventBias {
+ public:
+  LastEventBias(Context& ctx, const Tensor& position_HR, const Tensor& time_HT,
+                const Batch& batch) {
+    if (position_HR) position_HR_ = to_host(ctx, position_HR);
+    if (!time_HT) return;
+    time_HT_ = to_host(ctx, time_HT);
+    time_N_ = to_host(ctx, batch.time_N);
+  }
+  double operator()(std::int64_t h, std::int64_t n, std::int64_t last) const {
+    double sum = 0;
+    if (position_HR_) {
+      const std::int64_t distances = position_HR_.dim(1);
+      sum += position_HR_.data<float>()[h * distances + std::min(last - n, distances - 1)];
+    }
+    if (time_HT_) {
+      const auto time = time_N_.span<std::int64_t>();
+      const auto apart = static_cast<std::uint64_t>(std::abs(time[last] - time[n]));
+      const std::int64_t times = time_HT_.dim(1);
+      const std::int64_t bucket = std::min<std::int64_t>(std::bit_width(1 + apart) - 1, times - 1);
+      sum += time_HT_.data<float>()[h * times + bucket];
+    }
+    return sum;
+  }
+
+ private:
+  Tensor position_HR_, time_HT_, time_N_;
+};
+
 double activated(Activation act, double x) {
   if (act == Activation::tanh) return std::tanh(x);
   SR_ASSERT(act == Activation::relu, "activation {}", static_cast<int>(act));
@@ -122,16 +152,7 @@ Tensor weights_of_din(Context& ctx, Activation act, const Tensor& h_ND, const Te
 Tensor weights_of_heads(Context& ctx, std::int64_t heads, const Tensor& q_ND, const Tensor& k_ND,
                         const Batch& batch, const Tensor& time_HT) {
   const Tensor host_q = to_host(ctx, q_ND), host_k = to_host(ctx, k_ND);
-  Tensor host_table, host_time;
-  if (time_HT) host_table = to_host(ctx, time_HT), host_time = to_host(ctx, batch.time_N);
-  const auto bias = [&](std::int64_t h, std::int64_t n, std::int64_t last) -> double {
-    if (!time_HT) return 0;
-    const auto time = host_time.span<std::int64_t>();
-    const auto apart = static_cast<std::uint64_t>(std::abs(time[last] - time[n]));
-    const std::int64_t times = host_table.dim(1);
-    const std::int64_t bucket = std::min<std::int64_t>(std::bit_width(1 + apart) - 1, times - 1);
-    return host_table.data<float>()[h * times + bucket];
-  };
+  const LastEventBias bias(ctx, {}, time_HT, batch);
   const std::int64_t width = q_ND.dim(1), of_head = width / heads;
   const float *q = host_q.data<float>(), *k = host_k.data<float>();
   return softmax_over_sequences(
@@ -141,6 +162,32 @@ Tensor weights_of_heads(Context& ctx, std::int64_t heads, const Tensor& q_ND, co
           sum += double{q[last * width + i]} * k[n * width + i];
         return sum / std::sqrt(static_cast<double>(of_head)) + bias(h, n, last);
       });
+}
+
+Tensor weights_of_silu(Context& ctx, float normaliser, std::int64_t heads, const Tensor& q_ND,
+                       const Tensor& k_ND, const BiasParameters& bias, const Batch& batch) {
+  const Tensor host_q = to_host(ctx, q_ND), host_k = to_host(ctx, k_ND),
+               host_offset_B1 = to_host(ctx, batch.offset_B1);
+  const LastEventBias added(ctx, bias.position_HR ? bias.position_HR->value() : Tensor(),
+                            bias.time_HT ? bias.time_HT->value() : Tensor(), batch);
+  const std::int64_t width = q_ND.dim(1), of_head = width / heads;
+  const float *q = host_q.data<float>(), *k = host_k.data<float>();
+  const auto offset_B1 = host_offset_B1.span<std::int32_t>();
+  Tensor weight_N(ctx.host_arena(), DType::f32, {batch.events}, Tag::workspace);
+  for (std::int64_t b = 0; b < batch.sequences; ++b) {
+    const std::int64_t last = offset_B1[b + 1] - 1;
+    for (std::int64_t n = offset_B1[b]; n <= last; ++n) {
+      double sum = 0;
+      for (std::int64_t h = 0; h < heads; ++h) {
+        double score = added(h, n, last);
+        for (std::int64_t i = h * of_head; i < (h + 1) * of_head; ++i)
+          score += double{q[last * width + i]} * k[n * width + i];
+        sum += score / (1 + std::exp(-score));
+      }
+      weight_N.data<float>()[n] = static_cast<float>(sum / normaliser / static_cast<double>(heads));
+    }
+  }
+  return weight_N;
 }
 
 }  // namespace seqrank::nn

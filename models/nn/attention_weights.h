@@ -27,5 +27,9 @@ Tensor weights_of_din(Context& ctx, Activation act, const Tensor& h_ND, const Te
 // backend/ops/attention.h; absent: none.
 Tensor weights_of_heads(Context& ctx, std::int64_t heads, const Tensor& q_ND, const Tensor& k_ND,
                         const Batch& batch, const Tensor& time_HT = {});
+// The silu(s_ij) / normaliser of backend/ops/silu_attention.h, i the last event; the mean over
+// heads, of any sum.
+Tensor weights_of_silu(Context& ctx, float normaliser, std::int64_t heads, const Tensor& q_ND,
+                       const Tensor& k_ND, const BiasParameters& bias, const Batch& batch);
 
 }  // namespace seqrank::nn

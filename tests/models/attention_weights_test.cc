@@ -121,6 +121,26 @@ TEST(AttentionWeights, AreThoseOfTheActivationUnit) {
   }
 }
 
+// Over one-hot values, with tables of both kinds.
+TEST(AttentionWeights, AreThoseOfPointwiseAttention) {
+  Context ctx(Device::cpu, 1);
+  BatchNeeds needs;
+  needs.times = true;
+  const Batch batch = packed_batch(ctx, kSequences, 0, needs);
+  const std::int64_t n = batch.events;
+  ParameterStore store;
+  const Initialiser normal{Initialiser::Kind::normal, 0.5f};
+  nn::BiasParameters bias;
+  bias.position_HR = &store.declare("position", {1, 4}, normal);
+  bias.time_HT = &store.declare("time", {1, 6}, normal);
+  store.allocate(ctx, 7);
+  const Tensor q = random_tensor(ctx, {n, n}, 1), k = random_tensor(ctx, {n, n}, 2);
+  Tape tape(ctx, TapeMode::inference, 0);
+  const Tensor o_NN =
+      nn::silu_attention(tape, 3, 1, Var(q), Var(k), Var(one_hot(ctx, n)), batch, bias).value();
+  expect_weights(ctx, batch, nn::weights_of_silu(ctx, 3, 1, q, k, bias, batch), o_NN);
+}
+
 TEST(AttentionWeights, AreThoseOfOneHead) {
   Context ctx(Device::cpu, 1);
   const Batch batch = packed_batch(ctx, kSequences);
