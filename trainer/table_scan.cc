@@ -9,6 +9,7 @@
 #include "backend/ops/activation.h"
 #include "backend/ops/embedding.h"
 #include "backend/transfer.h"
+#include "trainer/table_parts.h"
 
 namespace seqrank {
 namespace {
@@ -17,43 +18,6 @@ constexpr std::int64_t kTileElements = 4 << 20;  // of scores: 16 MiB
 constexpr std::int64_t kTileRows = 1 << 16;  // at most: rows may be gathered, or made of length one
 
 using Ids = std::vector<std::int32_t>;
-
-Tensor host_memory(Context& ctx, DType type, Shape shape) {
-  return Tensor(ctx.host_arena(), type, shape, Tag::workspace);
-}
-
-Tensor on_device(Context& ctx, const Ids& values) {
-  Tensor host = host_memory(ctx, DType::i32, {std::ssize(values)});
-  std::ranges::copy(values, host.data<std::int32_t>());
-  return to_device(ctx, host);
-}
-
-// What each rank of the group has of x_N, [ranks, N]; both in host memory.
-Tensor of_all_ranks(Context& ctx, const TableRanks& ranks, const Tensor& x_N) {
-  if (ranks.count() == 1) return x_N;
-  const std::int64_t n = x_N.numel(), place = ranks.place;
-  Tensor all_RN = ctx.empty(x_N.dtype(), {ranks.count() * n});
-  Tensor own = all_RN.flat_range(place * n, (place + 1) * n);
-  copy(ctx, own, to_device(ctx, x_N.reshape({n})));
-  ranks.all_gather(all_RN);
-  return to_host(ctx, all_RN);
-}
-
-// Rows of those items that are here, and where they stand in the list.
-struct RowsHere {
-  Ids rows;
-  std::vector<std::int64_t> places;
-};
-
-RowsHere rows_here(const RowSplit& split, std::span<const std::int32_t> items) {
-  RowsHere found;
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    if (items[i] % split.ranks != split.place) continue;
-    found.rows.push_back(items[i] / split.ranks);
-    found.places.push_back(static_cast<std::int64_t>(i));
-  }
-  return found;
-}
 
 // One answer(). Positions number the rows that are met: all that are here, or those of a list.
 class Round {
