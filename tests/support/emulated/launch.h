@@ -5,13 +5,13 @@
 #include <cuda_runtime_api.h>
 
 #include <string>
-#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <vector>
 
 #include "backend/check.h"
 #include "backend/cuda/access.h"
+#include "backend/cuda/launch_limits.h"
 #include "tests/support/emulated/runtime.h"
 #include "tests/support/emulated/simt.h"
 
@@ -35,16 +35,6 @@ void add_range(std::vector<Range>& ranges, const cuda::Access<T>& a) {
   ranges.push_back(range(a));
 }
 
-template <auto kernel>
-std::string kernel_name() {
-  std::string_view text = __PRETTY_FUNCTION__;  // "... [with auto kernel = NAME; ..."
-  text.remove_prefix(text.find("kernel = ") + 9);
-  text = text.substr(0, text.find_first_of(";]"));
-  text.remove_prefix(
-      text.rfind("::", text.find('<')) == text.npos ? 0 : text.rfind("::", text.find('<')) + 2);
-  return std::string(text);
-}
-
 void check_shape(const std::string& kernel, const simt::Shape& shape);
 
 }  // namespace seqrank::emu
@@ -61,7 +51,7 @@ inline void cuda_check(cudaError_t error, const char* what) {
 template <auto kernel, class... Args>
 void launch(const LaunchShape& shape, cudaStream_t stream, Args... args) {
   if (shape.grid.x == 0 || shape.grid.y == 0 || shape.grid.z == 0) return;
-  static const std::string name = emu::kernel_name<kernel>();
+  static const std::string name = kernel_name(__PRETTY_FUNCTION__);
   emu::check_shape(name, shape);
   if (stream == nullptr) return;  // of a context that plans
   std::vector<emu::Range> ranges;
