@@ -12,6 +12,12 @@
 namespace seqrank {
 namespace {
 
+#ifdef __SANITIZE_THREAD__
+constexpr int kMostThreads = 1;  // ThreadSanitizer cannot see OpenMP's own barriers
+#else
+constexpr int kMostThreads = 2;
+#endif
+
 std::uint32_t bits_of(float x) {
   return std::bit_cast<std::uint32_t>(x);
 }
@@ -69,7 +75,7 @@ SEQRANK_OP_TEST(RowRounding, HasTheSameBitsEverywhere) {
   const RowRounding rounding{.seed = 7, .step = 3, .table = 11, .first_row = 2, .stride = 3};
   const float rate = 0x1p-10f;
   for (const std::int64_t d : {1, 7, 8, 37, 64, 100, 200}) {
-    for (const int threads : {1, 2}) {
+    for (int threads = 1; threads <= kMostThreads; ++threads) {
       Context ctx(device, threads);
       const std::int64_t rows = 300;
       std::vector<double> values, ids, ones(2 * rows / 3 * d, 1);
