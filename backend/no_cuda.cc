@@ -2,6 +2,7 @@
 #include "backend/check.h"
 #include "backend/device.h"
 #include "backend/device_facts.h"
+#include "backend/mapped_memory.h"
 
 namespace seqrank {
 
@@ -15,6 +16,9 @@ DeviceParts make_planned_cuda_parts() {
 }
 std::shared_ptr<Stream> make_cuda_stream(int ordinal, const std::string&) {
   return make_cuda_parts(ordinal).compute;
+}
+std::unique_ptr<Memory> make_mapped_memory(Context& ctx, double) {
+  return ctx.plans() ? make_planned_memory() : make_cuda_parts(0).memory;
 }
 bool built_with_cuda() {
   return false;

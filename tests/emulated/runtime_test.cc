@@ -13,6 +13,8 @@
 
 #include "backend/context.h"
 #include "backend/cuda/runtime.h"
+#include "backend/mapped_memory.h"
+#include "backend/transfer.h"
 #include "tests/emulated/handles.h"
 #include "tests/support/emulated/options.h"
 #include "tests/support/emulated/sanitizers.h"
@@ -214,6 +216,90 @@ TEST_F(EmulatedRuntime, AnArenaWaitsForWhatWasGivenBackBeforeMemoryIsShort) {
     EXPECT_THROW(ctx.empty(DType::u8, {700 << 10}), Error);
   }
   options() = before;
+}
+
+TEST_F(EmulatedRuntime, ManagedMemoryLiesWhereItIsTold) {
+  const auto used = [] {
+    std::size_t available, total;
+    cuda_check(cudaMemGetInfo(&available, &total), "cudaMemGetInfo");
+    return total - available;
+  };
+  const auto place = [&](float* from, std::size_t count, cudaMemLocation where) {
+    const std::size_t bytes = count * sizeof(float);
+    cudaMemAdvise(from, bytes, cudaMemAdviseSetPreferredLocation, where);
+    return cudaMemPrefetchAsync(from, bytes, where, 0, one_.get());
+  };
+  const cudaMemLocation host{cudaMemLocationTypeHost, 0}, device{cudaMemLocationTypeDevice, 0};
+  const std::size_t before = used();
+  void* block = nullptr;
+  cuda_check(cudaMallocManaged(&block, 100 * sizeof(float)), "cudaMallocManaged");
+  const std::span<float> x{static_cast<float*>(block), 100};
+  EXPECT_EQ(used(), before);
+  cuda_check(place(x.data(), 30, device), "prefetch");
+  cuda_check(place(x.data() + 30, 70, host), "prefetch");
+  EXPECT_EQ(used(), before + 30 * sizeof(float));
+
+  PinnedBuffer<float> there(100);
+  std::iota(there.write().begin(), there.span().end(), 0.f);
+  copy(one_, x, there.span());
+  one_.synchronize();
+  std::ranges::fill(there.write(), 0.f);
+  copy(one_, there.span(), x);
+  one_.synchronize();
+  EXPECT_EQ(there.read()[99], 99);
+
+  EXPECT_NE(place(x.data() + 90, 20, host), cudaSuccess);
+  EXPECT_THAT(take_violations(),
+              ElementsAre(HasSubstr("cudaMemAdvise: not within managed memory"),
+                          HasSubstr("cudaMemPrefetchAsync: not within managed memory")));
+  EXPECT_NE(place(x.data(), 100, {cudaMemLocationTypeDevice, 9}), cudaSuccess);
+  EXPECT_THAT(take_violations(), testing::SizeIs(2));
+  EXPECT_NE(cudaFreeAsync(block, one_.get()), cudaSuccess);
+  EXPECT_THAT(take_violations(), ElementsAre(HasSubstr("not an allocation")));
+  touch(one_, "writer", cuda::update(x));
+  cuda_check(cudaFree(block), "cudaFree");
+  EXPECT_THAT(take_violations(),
+              ElementsAre("cudaFree on 'the host' writes 400 bytes that writer on 'one' writes, "
+                          "and nothing orders the two"));
+  EXPECT_EQ(used(), before);
+  touch(one_, "late reader", in(x));
+  EXPECT_THAT(take_violations(), ElementsAre("late reader uses memory after it is freed"));
+  cudaGetLastError();
+  one_.synchronize();
+}
+
+TEST_F(EmulatedRuntime, MappedMemoryIsOfTheHostButForItsShare) {
+  const auto used = [] {
+    std::size_t available, total;
+    cuda_check(cudaMemGetInfo(&available, &total), "cudaMemGetInfo");
+    return total - available;
+  };
+  const Options options_before = options();
+  Context ctx(Device::cuda, 1);
+  for (const double share : {0.0, 0.25, 1.0}) {
+    const std::size_t before = used();
+    {
+      Arena arena(make_mapped_memory(ctx, share), 0);
+      const Tensor x_KD(arena, DType::f32, {1024, 10}, Tag::parameter);
+      EXPECT_EQ(used() - before, static_cast<std::size_t>(share * 40960));
+      EXPECT_EQ(arena.bytes(Tag::parameter), 40960u);
+      Tensor host(ctx.host_arena(), DType::f32, {1024, 10}, Tag::workspace);
+      std::iota(host.data<float>(), host.data<float>() + 10240, 0.f);
+      Tensor x = x_KD;
+      copy_to_device(ctx, x, host);
+      EXPECT_EQ(to_host(ctx, x_KD.rows(1023, 1024)).data<float>()[9], 10239);
+    }
+    EXPECT_EQ(used(), before);
+  }
+  options().device_memory = used() + (1 << 20);
+  Arena arena(make_mapped_memory(ctx, 0.5), 0);
+  const Tensor fits(arena, DType::u8, {1 << 20}, Tag::parameter);
+  EXPECT_THAT([&] { Tensor(arena, DType::u8, {4 << 20}, Tag::parameter); },
+              testing::ThrowsMessage<Error>(HasSubstr("lower --table.cache")));
+  options().managed_access = false;
+  EXPECT_THAT([&] { make_mapped_memory(ctx, 0); },
+              testing::ThrowsMessage<Error>(HasSubstr("cannot read the host's memory")));
+  options() = options_before;
 }
 
 TEST(EmulatedOptions, RefuseWhatTheyDoNotKnow) {

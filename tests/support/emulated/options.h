@@ -27,6 +27,8 @@ struct Options {
   // Freed memory of a device serves again only after cudaMemPoolTrimTo, and that takes only what
   // the streams have come to: the worst that a driver's pool may do.
   bool pool_keeps_freed = false;
+  // Whether it reads and writes managed memory of the host where it lies.
+  bool managed_access = true;
 
   Schedule schedule = Schedule::forward;
   TsanView tsan = TsanView::blocks;

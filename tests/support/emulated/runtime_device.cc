@@ -71,6 +71,9 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
       *value = static_cast<int>(p.sharedMemPerBlockOptin);
       break;
+    case cudaDevAttrConcurrentManagedAccess:
+      *value = options().managed_access ? 1 : 0;
+      break;
     case cudaDevAttrMemoryPoolsSupported:
       *value = 1;
       break;

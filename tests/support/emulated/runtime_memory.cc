@@ -9,6 +9,7 @@
 
 using namespace seqrank::emu;  // NOLINT: CUDA's functions are global
 using seqrank::cuda::Mode;
+using Kind = seqrank::emu::Allocation::Kind;
 using seqrank::sanitizers::Untraced;
 
 namespace {
@@ -27,11 +28,10 @@ void check_tail(std::uintptr_t begin, std::size_t bytes) {
 void retire(std::uintptr_t begin, Allocation& a) {
   State& s = state();
   a.freed = true;
-  if (a.device_memory && options().pool_keeps_freed) {
+  if (a.kind == Kind::device && options().pool_keeps_freed)
     s.pooled.push_back({begin, a.bytes, a.device});
-  } else if (a.device_memory) {
-    s.used[a.device] -= a.bytes;
-  }
+  else
+    s.used[a.device] -= a.on_device;
   s.quarantine.push_back(begin);
   s.quarantine_bytes += a.bytes;
 }
@@ -62,29 +62,30 @@ void empty_quarantine(std::size_t limit) {
   }
 }
 
-cudaError_t allocate(void** result, std::size_t bytes, bool device_memory) {
-  *result = nullptr;
-  if (bytes == 0) return cudaSuccess;
-  State& s = state();
-  empty_quarantine(options().device_memory / 4);
-  if (device_memory && s.used[current_device] + bytes > options().device_memory) {
-    return last_error = cudaErrorMemoryAllocation;
-  }
-  void* p = nullptr;
-  if (posix_memalign(&p, kAlignment, bytes + kTail) != 0) {
-    return last_error = cudaErrorMemoryAllocation;
-  }
-  const std::uintptr_t begin = number(p);
-  std::memset(address(begin + bytes), kTailByte, kTail);
-  if (device_memory) s.used[current_device] += bytes;
-  s.allocations[begin] = {bytes, device_memory, current_device};
-  *result = device_memory ? address(begin | kDeviceTag) : p;
-  return cudaSuccess;
-}
-
 Allocation* living(std::uintptr_t begin) {
   const auto a = state().allocations.find(begin);
   return a == state().allocations.end() || a->second.freed ? nullptr : &a->second;
+}
+
+// A GPU synchronizes here, but does not promise it: what is not ordered already is a violation.
+cudaError_t free_at_once(const char* call, void* p, Kind kind) {
+  if (p == nullptr) return cudaSuccess;
+  const std::uintptr_t begin = untagged(p);
+  std::size_t bytes;
+  {
+    const Entry entry(call);
+    Allocation* a = living(begin);
+    if (a == nullptr || a->kind != kind) {
+      return fail(cudaErrorInvalidValue,
+                  fmt::format("{}: not an allocation, or freed twice", call));
+    }
+    bytes = a->bytes;
+    state().order.advance(host_actor());
+    touch(host_actor(), call, p, bytes, Mode::write);
+    retire(begin, *a);
+  }
+  poison_freed(begin, bytes);
+  return cudaSuccess;
 }
 
 struct Copy {
@@ -126,6 +127,27 @@ cudaError_t copy_async(const char* call, const Copy& c, cudaMemcpyKind kind, CUs
 
 }  // namespace
 
+cudaError_t seqrank::emu::allocate(void** result, std::size_t bytes, Allocation::Kind kind) {
+  *result = nullptr;
+  if (bytes == 0) return cudaSuccess;
+  State& s = state();
+  empty_quarantine(options().device_memory / 4);
+  const std::size_t on_device = kind == Kind::device ? bytes : 0;
+  if (s.used[current_device] + on_device > options().device_memory) {
+    return last_error = cudaErrorMemoryAllocation;
+  }
+  void* p = nullptr;
+  if (posix_memalign(&p, kAlignment, bytes + kTail) != 0) {
+    return last_error = cudaErrorMemoryAllocation;
+  }
+  const std::uintptr_t begin = number(p);
+  std::memset(address(begin + bytes), kTailByte, kTail);
+  s.used[current_device] += on_device;
+  s.allocations[begin] = {bytes, kind, current_device, on_device};
+  *result = kind == Kind::pinned ? p : address(begin | kDeviceTag);
+  return cudaSuccess;
+}
+
 void seqrank::emu::poison(std::uintptr_t begin, std::size_t bytes) {
   auto* p = reinterpret_cast<std::uint16_t*>(begin);
   std::fill(p, p + bytes / 2, kPoison);
@@ -137,7 +159,7 @@ cudaError_t cudaHostAlloc(void** result, std::size_t bytes, unsigned) {
   cudaError_t error;
   {
     const Entry entry("cudaHostAlloc");
-    error = allocate(result, bytes, false);
+    error = allocate(result, bytes, Kind::pinned);
   }
   if (*result != nullptr) poison(untagged(*result), bytes);
   return error;
@@ -147,31 +169,20 @@ cudaError_t cudaMallocHost(void** result, std::size_t bytes) {
   return cudaHostAlloc(result, bytes, 0);
 }
 
-// A GPU synchronizes here, but does not promise it: what is not ordered already is a violation.
 cudaError_t cudaFreeHost(void* p) {
-  if (p == nullptr) return cudaSuccess;
-  const std::uintptr_t begin = untagged(p);
-  std::size_t bytes;
-  {
-    const Entry entry("cudaFreeHost");
-    Allocation* a = living(begin);
-    if (a == nullptr || a->device_memory) {
-      return fail(cudaErrorInvalidValue, "cudaFreeHost: not an allocation, or freed twice");
-    }
-    bytes = a->bytes;
-    state().order.advance(host_actor());
-    touch(host_actor(), "cudaFreeHost", p, bytes, Mode::write);
-    retire(begin, *a);
-  }
-  poison_freed(begin, bytes);
-  return cudaSuccess;
+  return free_at_once("cudaFreeHost", p, Kind::pinned);
+}
+
+// Of managed memory alone.
+cudaError_t cudaFree(void* p) {
+  return free_at_once("cudaFree", p, Kind::managed);
 }
 
 cudaError_t cudaMallocAsync(void** result, std::size_t bytes, cudaStream_t stream) {
   const Entry entry("cudaMallocAsync");
   *result = nullptr;
   if (!usable(stream, "cudaMallocAsync")) return last_error;
-  const cudaError_t error = allocate(result, bytes, true);
+  const cudaError_t error = allocate(result, bytes, Kind::device);
   if (*result == nullptr) return error;
   begin_operation(stream);
   touch(stream->actor, "cudaMallocAsync", *result, bytes, Mode::write);
@@ -185,7 +196,7 @@ cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
   const Entry entry("cudaFreeAsync");
   if (!usable(stream, "cudaFreeAsync")) return last_error;
   Allocation* a = living(begin);
-  if (a == nullptr || !a->device_memory) {
+  if (a == nullptr || a->kind != Kind::device) {
     return fail(cudaErrorInvalidValue, "cudaFreeAsync: not an allocation, or freed twice");
   }
   const std::size_t bytes = a->bytes;

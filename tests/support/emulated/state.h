@@ -83,9 +83,11 @@ inline char* address(std::uintptr_t p) {
 }
 
 struct Allocation {
+  enum class Kind { pinned, device, managed };
   std::size_t bytes;
-  bool device_memory;
+  Kind kind;
   int device;
+  std::size_t on_device;  // bytes of its memory that this takes; of managed memory the first
   bool freed = false;     // cudaFree was called
   bool poisoned = false;  // and its turn has come
 };
@@ -144,6 +146,9 @@ std::shared_ptr<Completion> record(CUstream_st* stream);
 // The calling host thread waits, and comes after everything that was recorded. Not in an Entry.
 void host_waits(std::shared_ptr<Completion> completion);
 
-void poison(std::uintptr_t begin, std::size_t bytes);
+// The first step of every allocation; its contents are the caller's.
+cudaError_t allocate(void** result, std::size_t bytes, Allocation::Kind kind);
+
+void poison(std::uintptr_t begin, std::size_t bytes);  // not in an Entry
 
 }  // namespace seqrank::emu
