@@ -102,15 +102,17 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   const Untraced untraced;
   {
+    // Before it stops: whoever waits for all streams of the device waits for none that does no
+    // more.
+    const std::lock_guard lock(state().mutex);
+    std::erase(state().streams, stream);
+  }
+  {
     const std::lock_guard lock(stream->mutex);
     stream->stop = true;
   }
   stream->changed.notify_all();
   stream->worker.join();  // what is enqueued still runs
-  {
-    const std::lock_guard lock(state().mutex);
-    std::erase(state().streams, stream);
-  }
   delete stream;
   return cudaSuccess;
 }
