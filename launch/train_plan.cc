@@ -30,9 +30,11 @@ std::string plan_text(const MemoryPlan& plan, int ranks) {
     rows.push_back({tag_name(static_cast<Tag>(tag)), memory_words(plan.peak_bytes[tag])});
   if (plan.device == Device::cpu)
     rows.push_back({"copy to save", memory_words(plan.checkpoint_bytes)});
+  if (plan.cache_bytes > 0) rows.push_back({"first rows", memory_words(plan.cache_bytes)});
   rows.push_back({"together", memory_words(plan.total())});
   if (plan.device != Device::cpu)
     rows.push_back({"beside it, of the host", memory_words(plan.host_bytes())});
+  if (plan.table_bytes > 0) rows.push_back({"of that, tables", memory_words(plan.table_bytes)});
   if (plan.file_bytes > 0) rows.push_back({"beside it, in files", memory_words(plan.file_bytes)});
   return fmt::format("\n{} parameters; a rank of {} takes at most\n", with_commas(plan.parameters),
                      ranks) +
@@ -48,6 +50,8 @@ std::string plan_json(const MemoryPlan& plan, int ranks, std::int64_t available)
                      {"total_bytes", plan.total()},
                      {"pinned_bytes", plan.pinned_bytes},
                      {"file_bytes", plan.file_bytes},
+                     {"table_bytes", plan.table_bytes},
+                     {"cache_bytes", plan.cache_bytes},
                      {"available_bytes", available}};
   return json.dump(2) + "\n";
 }

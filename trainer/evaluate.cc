@@ -37,12 +37,10 @@ void check_can_answer(const Model& model, ProtocolKind protocol) {
 }
 
 void check_can_answer_split(Model& model) {
-  SR_CHECK(
-      state_ranker(model) != nullptr, ErrorKind::usage,
-      "--table.split: this model scores items by more than a state and their vectors, which a "
-      "table "
-      "that is split or in a file does not do; give --table.split=no and --table.tier=memory, or "
-      "train without --train.evaluate_every");
+  SR_CHECK(state_ranker(model) != nullptr, ErrorKind::usage,
+           "--table.split: this model scores items by more than a state and their vectors, which "
+           "does not do with a table that is split or not in memory; give --table.split=no and "
+           "--table.tier=memory, or train without --train.evaluate_every");
 }
 
 Evaluation evaluate(Context& ctx, Communicator& comm, Model& model, const Protocol& protocol,

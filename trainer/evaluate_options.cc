@@ -32,9 +32,14 @@ std::vector<OptionSpec> evaluate_options() {
        "host), all, or a number that divides the ranks"},
       {"table.tier", OptionKind::choice, "memory",
        "where tables lie that are trained by rows (table.optimiser), and when they are used; file: "
-       "on "
-       "disk, so that they may be larger than memory (CPU alone)",
-       "memory|file"},
+       "on disk, so that they may be larger than memory (CPU alone); host: in the host's memory, "
+       "so "
+       "that they may be larger than a GPU's (GPU alone)",
+       "memory|host|file"},
+      {"table.cache", OptionKind::real, "1024",
+       "table.tier=host: MiB of the GPU's memory for the first rows, which `prepare` makes the "
+       "most frequent items",
+       "0..1e9"},
       {"table.folder", OptionKind::text, "",
        "table.tier=file: a folder on a fast disk; without it, the run folder"},
       {"evaluate.seen", OptionKind::choice, "",

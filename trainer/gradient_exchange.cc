@@ -38,7 +38,7 @@ GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, const Co
     if (full || by_rows || p->frozen() != buckets_.back().frozen)
       buckets_.emplace_back().end = p->offset + p->extent;
     if (p->apart) buckets_.back().apart = &*p;
-    made_late_ = made_late_ || p->made_late();
+    by_tiles_ = by_tiles_ || p->made_late() || p->on_host();
     Bucket& bucket = buckets_.back();
     bucket.frozen = p->frozen();
     bucket.ranks = split ? groups.across() : &ranks.device;
@@ -153,7 +153,7 @@ void GradientExchange::gather_dense() {
 void GradientExchange::gather(Bucket& bucket) {
   if (bucket.frozen && bucket.whole) return;
   comm_.stream().wait(ctx_.compute().record());
-  bucket.ranks->all_gather(bucket.value);
+  if (bucket.ranks->size() > 1) bucket.ranks->all_gather(bucket.value);
   bucket.gathered = comm_.stream().record();
   bucket.whole = true;
   if (overlap_ == Overlap::no) ctx_.compute().wait(bucket.gathered);

@@ -74,8 +74,8 @@ class GradientExchange {
   // memory. Collective.
   TapeHooks begin_reading(const Tensor& id_U);
   TableRanks table_ranks();
-  // Whether no rank can score against all rows at once: they are split, or made late.
-  bool splits_tables() const { return groups_.size() > 1 || made_late_; }
+  // Whether no rank can score against all rows at once: they are split, made late, or on the host.
+  bool splits_tables() const { return groups_.size() > 1 || by_tiles_; }
 
   // Since finish(), of tables that lie apart: the rows that some rank looked up.
   const std::vector<TouchedRows>& touched_rows() const { return rows_.touched(); }
@@ -106,7 +106,7 @@ class GradientExchange {
   TableGroups groups_;
   std::vector<Bucket> buckets_;
   std::vector<std::size_t> bucket_of_;  // by parameter index
-  bool made_late_ = false;              // some table
+  bool by_tiles_ = false;               // some table is read block by block
   std::size_t sent_ = 0;
   Values values_ = Values::here;
 };

@@ -40,10 +40,25 @@ void load_split(Context& ctx, const Communicators& ranks, CheckpointStore& check
     checkpoints.load(step, std::span(&range, 1));
     deal_out(ctx, ranks.host, loaded.groups, range, rows);
   }
-  loaded.exchange = std::make_unique<GradientExchange>(ctx, loaded.parameters, ranks,
-                                                       ExchangeOptions(), loaded.groups);
   loaded.exchange->values_restored();
   loaded.exchange->settle();
+}
+
+// As the run was trained, and where tables lie as `settings` say; on a CPU in its memory, where a
+// GPU trained them in the host's.
+void take_options(const Context& ctx, const std::string& run, const TrainingState& state,
+                  const std::map<std::string, std::string>& settings, Options& options) {
+  options.declare(model_options(state.config.at("model.name")));
+  const std::vector<OptionSpec> specs = options.specs();
+  for (const OptionSpec& spec : specs) {
+    const auto saved = state.config.find(spec.key);
+    if (saved != state.config.end()) options.set(spec.key, saved->second, run);
+  }
+  if (ctx.device() == Device::cpu && options.text("table.tier") == "host")
+    options.set("table.tier", "memory", run);
+  for (const char* key :
+       {"table.split", "table.group", "table.tier", "table.folder", "table.cache"})
+    if (settings.contains(key)) options.set(key, settings.at(key), "command line");
 }
 
 void load_run(Context& ctx, const Communicators& ranks, const std::string& run,
@@ -56,14 +71,7 @@ void load_run(Context& ctx, const Communicators& ranks, const std::string& run,
   SR_CHECK(state, ErrorKind::checkpoint,
            "--run {}: no good checkpoint in it; `seqrank train --run {}` makes one", run, run);
   const std::string& name = state->config.at("model.name");
-  loaded.options.declare(model_options(name));
-  const std::vector<OptionSpec> specs = loaded.options.specs();
-  for (const OptionSpec& spec : specs) {
-    const auto saved = state->config.find(spec.key);
-    if (saved != state->config.end()) loaded.options.set(spec.key, saved->second, run);
-  }
-  for (const char* key : {"table.split", "table.group", "table.tier", "table.folder"})
-    if (settings.contains(key)) loaded.options.set(key, settings.at(key), "command line");
+  take_options(ctx, run, *state, settings, loaded.options);
   loaded.model = build_model(name, loaded.options, dataset, loaded.parameters);
   std::vector<TensorTotal> totals;
   for (const Parameter& p : loaded.parameters.parameters())
@@ -72,26 +80,32 @@ void load_run(Context& ctx, const Communicators& ranks, const std::string& run,
   loaded.groups = table_groups(loaded.options, ranks, loaded.parameters);
   const bool split = loaded.groups.size() > 1;
   if (!loaded.options.has("table.folder")) loaded.options.set("table.folder", run, run);
-  const auto files = row_table_files(ctx, loaded.options);
+  const std::string& tier = loaded.options.text("table.tier");
   bool by_rows = false;
   for (Parameter& p : loaded.parameters.parameters()) {
-    p.apart = files && p.access == Access::rows;
+    p.apart = tier != "memory" && p.access == Access::rows;
     by_rows |= p.apart;
   }
-  SR_CHECK(!files || by_rows, ErrorKind::usage,
-           "{}: --table.tier=file is for tables that are read by rows alone, as under losses with "
+  SR_CHECK(tier == "memory" || by_rows, ErrorKind::usage,
+           "{}: --table.tier={} is for tables that are read by rows alone, as under losses with "
            "drawn negatives; this model has none",
-           run);
-  loaded.parameters.allocate(ctx, state->seed, split ? ranks.size() : 1, loaded.groups.split(),
-                             files.get());
+           run, tier);
+  const auto memory = row_table_memory(ctx, loaded.options, loaded.parameters, loaded.groups, {});
+  const bool on_host = memory && memory->place == TableMemory::Place::host;
+  loaded.parameters.allocate(ctx, state->seed, split || on_host ? ranks.size() : 1,
+                             loaded.groups.split(), memory.get());
   std::vector<TensorPiece> pieces;
   for (Parameter& p : loaded.parameters.parameters()) {
     if (p.split.ranks > 1) continue;
     const std::int64_t total = p.shape.numel();
     pieces.push_back({p.name + "/weight", 0, total, total, p.local_value().reshape({total})});
+    if (p.on_host()) pieces.back().write = write_by_blocks(ctx, pieces.back().data);
   }
   load_pieces(ctx, checkpoints, state->step, pieces);
   for (Parameter& p : loaded.parameters.parameters()) p.all_made();
+  if (split || on_host)
+    loaded.exchange = std::make_unique<GradientExchange>(ctx, loaded.parameters, ranks,
+                                                         ExchangeOptions(), loaded.groups);
   if (split) load_split(ctx, ranks, checkpoints, state->step, loaded);
   loaded.origin = fmt::format("{} at step {}", run, state->step);
 }

@@ -17,7 +17,8 @@ struct LoadedModel {
   Options options;  // the model's and evaluate_options(), as the run was trained
   ParameterStore parameters;
   std::unique_ptr<Model> model;
-  // Where tables are split over ranks, what evaluate() reads them by; else absent.
+  // Where tables are split over ranks or lie in the host's memory, what evaluate() reads them by;
+  // else absent.
   TableGroups groups;
   std::unique_ptr<GradientExchange> exchange;
   std::string origin;  // for people: "runs/a at step 2000", "popularity, counted"

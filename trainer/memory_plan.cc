@@ -74,12 +74,6 @@ Options of_one_host(Options options) {
   return options;
 }
 
-std::int64_t file_bytes(const TrainingParts& parts) {
-  if (!parts.table_files) return 0;
-  const BytesByTag bytes = parts.table_files->peak_bytes();
-  return std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0});
-}
-
 // The first number of a file; none where there is no such file, or a word.
 std::int64_t number_in(const char* path) {
   std::int64_t value = std::numeric_limits<std::int64_t>::max();
@@ -92,7 +86,7 @@ std::int64_t number_in(const char* path) {
 
 std::int64_t MemoryPlan::total() const {
   return std::accumulate(peak_bytes.begin(), peak_bytes.end(),
-                         device == Device::cpu ? checkpoint_bytes : std::int64_t{0});
+                         device == Device::cpu ? checkpoint_bytes : cache_bytes);
 }
 
 MemoryPlan plan_memory(const Dataset& dataset, const Options& options, const PlannedRanks& ranks) {
@@ -108,14 +102,19 @@ MemoryPlan plan_memory(const Dataset& dataset, const Options& options, const Pla
   plan.peak_bytes = ctx.arena().peak_bytes();
   if (ranks.device != Device::cpu)
     for (const std::int64_t bytes : ctx.host_arena().peak_bytes()) plan.pinned_bytes += bytes;
-  plan.file_bytes = file_bytes(parts);
+  if (const TableMemory* tables = parts.table_memory.get()) {
+    const bool on_host = tables->place == TableMemory::Place::host;
+    plan.cache_bytes = tables->bytes_on_device();
+    (on_host ? plan.table_bytes : plan.file_bytes) = tables->bytes() - plan.cache_bytes;
+  }
   return plan;
 }
 
 std::int64_t plan_table_files(const Dataset& dataset, const Options& options, int ranks) {
   Context ctx(Context::Planned{Device::cpu}, 1);
   const auto comm = make_planned_communicator(ranks);
-  return file_bytes(TrainingParts(ctx, *comm, dataset, of_one_host(options)));
+  const TrainingParts parts(ctx, *comm, dataset, of_one_host(options));
+  return parts.table_memory ? parts.table_memory->bytes() : 0;
 }
 
 std::int64_t available_memory_bytes() {

@@ -15,10 +15,12 @@ struct MemoryPlan {
   std::int64_t checkpoint_bytes = 0;  // of the host, for the copy that saves write from
   std::int64_t pinned_bytes = 0;      // of the host, where the device is another
   std::int64_t file_bytes = 0;        // of its tables in files, which are not memory
-  std::int64_t parameters = 0;        // elements
+  // Of its tables in the host's memory, for a device; and of their first rows, on the device.
+  std::int64_t table_bytes = 0, cache_bytes = 0;
+  std::int64_t parameters = 0;  // elements
   // Of the device's memory, as if all peaks came at once; a CPU's is the host's.
   std::int64_t total() const;
-  std::int64_t host_bytes() const { return checkpoint_bytes + pinned_bytes; }
+  std::int64_t host_bytes() const { return checkpoint_bytes + pinned_bytes + table_bytes; }
 };
 
 // Who is imagined. threads: of a CPU, for each.

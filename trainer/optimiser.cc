@@ -16,7 +16,7 @@ std::vector<TensorTotal> saved_tensors(const ParameterStore& store, RowRule rule
 }
 
 Optimiser::Optimiser(Context& ctx, ParameterStore& store, const GradientExchange& exchange,
-                     const RowRules& rules, Arena* apart)
+                     const RowRules& rules, TableMemory* apart)
     : exchange_(exchange),
       dense_(ctx, store, exchange, rules.adamw, rules.decay),
       rows_(ctx, store, exchange.row_owners(), rules, apart) {}

@@ -14,7 +14,7 @@ class Optimiser {
  public:
   // rules: their AdamW and decay are those of all parameters. apart: as `store` was allocated with.
   Optimiser(Context& ctx, ParameterStore& store, const GradientExchange& exchange,
-            const RowRules& rules, Arena* apart);
+            const RowRules& rules, TableMemory* apart);
 
   // sum_1 (f64) += squared norm of the gradients of what this rank owns, since finish().
   void add_squared_norm(Context& ctx, Tensor& sum_1);

@@ -3,18 +3,52 @@
 
 #include <algorithm>
 
+#include "backend/mapped_memory.h"
 #include "backend/ops/activation.h"
 #include "trainer/file_memory.h"
+#include "trainer/host_pieces.h"
+#include "trainer/memory_plan.h"
 
 namespace seqrank {
+namespace {
+
+// Of all blocks that will be asked for; not of what is one number a row, which a device keeps.
+std::int64_t bytes_on_host(const ParameterStore& parameters, const TableGroups& groups,
+                           std::optional<RowRule> rule) {
+  Arena planned(make_planned_memory(), 0);
+  std::vector<std::shared_ptr<Storage>> blocks;
+  for (const Parameter& p : parameters.parameters()) {
+    if (!p.apart) continue;
+    const std::int64_t rows = (p.shape[0] + groups.size() - 1) / groups.size();
+    const auto elements = static_cast<std::size_t>(rows * p.shape[1]);
+    blocks.push_back(planned.allocate(elements * dtype_size(p.dtype), Tag::parameter));
+    if (rule != RowRule::lazy_adam || p.frozen()) continue;
+    for (int moment = 0; moment < 2; ++moment)
+      blocks.push_back(planned.allocate(elements * sizeof(float), Tag::parameter));
+  }
+  return static_cast<std::int64_t>(planned.bytes(Tag::parameter));
+}
+
+// The driver gives out what is not there; whoever touches it then is killed.
+void expect_room_on_host(double bytes) {
+  const auto available = static_cast<double>(available_memory_bytes());
+  SR_CHECK(available == 0 || bytes <= available, ErrorKind::device,
+           "--table.tier=host: a rank's tables take {:.1f} GB of the host's memory, and {:.1f} are "
+           "free: use more hosts, or make the model narrower (--model.width)",
+           bytes / 1e9, available / 1e9);
+}
+
+}  // namespace
 
 void choose_row_tables(const Options& options, ParameterStore& parameters) {
-  const bool file = options.text("table.tier") == "file";
-  SR_CHECK(!file || options.text("table.optimiser") != "adamw", ErrorKind::usage,
-           "--table.tier=file: AdamW reads and writes all rows in every step; give "
-           "--table.optimiser=rowwise_adagrad or lazy_adam");
-  SR_CHECK(!file || !options.has("train.init_from"), ErrorKind::usage,
-           "--table.tier=file: --train.init_from takes rows over in memory alone");
+  const std::string& tier = options.text("table.tier");
+  const bool elsewhere = tier != "memory";
+  SR_CHECK(!elsewhere || options.text("table.optimiser") != "adamw", ErrorKind::usage,
+           "--table.tier={}: AdamW reads and writes all rows in every step; give "
+           "--table.optimiser=rowwise_adagrad or lazy_adam",
+           tier);
+  SR_CHECK(!elsewhere || !options.has("train.init_from"), ErrorKind::usage,
+           "--table.tier={}: --train.init_from takes rows over in memory alone", tier);
   const bool bf16 = options.text("table.dtype") == "bf16";
   SR_CHECK(!bf16 || options.text("table.optimiser") != "adamw", ErrorKind::usage,
            "--table.dtype=bf16: AdamW of all rows has them in fp32; give "
@@ -25,8 +59,8 @@ void choose_row_tables(const Options& options, ParameterStore& parameters) {
     p.apart = p.access == Access::rows;
     if (p.apart && bf16) p.dtype = DType::bf16;
     found = found || p.apart;
-    SR_CHECK(!file || !p.apart || p.may_split, ErrorKind::usage,
-             "--table.tier=file: this model reads all of {} at once; give --table.tier=memory",
+    SR_CHECK(!elsewhere || !p.apart || p.may_split, ErrorKind::usage,
+             "--table.tier={}: this model reads all of {} at once; give --table.tier=memory", tier,
              p.name);
   }
   SR_CHECK(found, ErrorKind::usage,
@@ -35,18 +69,36 @@ void choose_row_tables(const Options& options, ParameterStore& parameters) {
            options.text("table.optimiser"));
 }
 
-std::unique_ptr<Arena> row_table_files(const Context& ctx, const Options& options) {
-  if (options.text("table.tier") != "file") return nullptr;
+std::unique_ptr<TableMemory> row_table_memory(Context& ctx, const Options& options,
+                                              const ParameterStore& parameters,
+                                              const TableGroups& groups,
+                                              std::optional<RowRule> rule) {
+  const std::string& tier = options.text("table.tier");
+  if (tier == "memory") return nullptr;
+  if (tier == "host") {
+    SR_CHECK(ctx.device() == Device::cuda, ErrorKind::usage,
+             "--table.tier=host is for a GPU, and this computes on a CPU, whose memory is the "
+             "host's: give --device=cuda, or --table.tier=memory, or file");
+    const std::int64_t bytes = bytes_on_host(parameters, groups, rule);
+    const double cache = options.real("table.cache") * (1 << 20);
+    const double share = bytes == 0 ? 0 : std::min(1.0, cache / static_cast<double>(bytes));
+    if (!ctx.plans()) expect_room_on_host((1 - share) * static_cast<double>(bytes));
+    return std::make_unique<TableMemory>(TableMemory::Place::host, make_mapped_memory(ctx, share),
+                                         share);
+  }
   SR_CHECK(ctx.device() == Device::cpu, ErrorKind::usage,
-           "--table.tier=file: a GPU does not read tables from files; give --table.tier=memory");
-  if (ctx.plans()) return std::make_unique<Arena>(make_planned_memory(), 0);
+           "--table.tier=file: a GPU does not read tables from files; give --table.tier=memory, or "
+           "host");
   const char* const folder = options.has("table.folder") ? "table.folder" : "run";
-  SR_CHECK(options.has(folder), ErrorKind::usage, "--table.tier=file: give a --table.folder");
-  return std::make_unique<Arena>(make_file_memory(options.text(folder)), 0);
+  SR_CHECK(ctx.plans() || options.has(folder), ErrorKind::usage,
+           "--table.tier=file: give a --table.folder");
+  return std::make_unique<TableMemory>(
+      TableMemory::Place::file,
+      ctx.plans() ? make_planned_memory() : make_file_memory(options.text(folder)), 0);
 }
 
 RowTables::RowTables(Context& ctx, const ParameterStore& store, const RowOwners& owners,
-                     const RowRules& rules, Arena* apart)
+                     const RowRules& rules, TableMemory* apart)
     : owners_(owners), rules_(rules), apart_(apart) {
   for (const Parameter& p : store.parameters())
     if (p.apart) tables_.push_back(make_table(ctx, p));
@@ -66,19 +118,27 @@ std::vector<TensorTotal> saved_tensors(const Parameter& table, RowRule rule) {
   return tensors;
 }
 
-// Of this rank's rows; tensor: of all of them.
+// Of this rank's rows; tensor: of all of them. A device keeps what is one number a row.
 RowTables::Saved RowTables::zeros(Context& ctx, const TensorTotal& tensor,
                                   std::int64_t rows) const {
   const Shape shape = {owners_.own().end - owners_.own().begin, tensor.total / rows};
-  if (apart_ == nullptr) {
+  const bool on_host = apart_ != nullptr && apart_->place == TableMemory::Place::host;
+  if (apart_ == nullptr || (on_host && shape[1] == 1)) {
     Saved state{tensor.name, ctx.empty(DType::f32, shape, Tag::optimiser)};
     fill(ctx, state.row_KW, 0);
     return state;
   }
-  const Tensor row_KW(*apart_, DType::f32, shape, Tag::optimiser);
-  return {tensor.name, row_KW, [row_KW](std::int64_t first, std::span<float> out) {
+  Tensor row_KW(apart_->arena, DType::f32, shape, Tag::optimiser);
+  if (on_host) {
+    fill(ctx, row_KW, 0);
+    return {tensor.name, row_KW, read_by_blocks(ctx, row_KW), write_by_blocks(ctx, row_KW)};
+  }
+  return {tensor.name,
+          row_KW,
+          [row_KW](std::int64_t first, std::span<float> out) {
             std::copy_n(row_KW.data<float>() + first, out.size(), out.begin());
-          }};
+          },
+          {}};
 }
 
 RowTables::Table RowTables::make_table(Context& ctx, const Parameter& parameter) const {
@@ -86,6 +146,10 @@ RowTables::Table RowTables::make_table(Context& ctx, const Parameter& parameter)
   Table table{&parameter, parameter.local_value().rows(own.begin, own.end), {}, {}, {}};
   const std::vector<TensorTotal> tensors = saved_tensors(parameter, rules_.rule);
   table.saved.push_back({tensors[0].name, table.value_KD});
+  if (parameter.on_host()) {
+    table.saved[0].read = read_by_blocks(ctx, table.value_KD);
+    table.saved[0].write = write_by_blocks(ctx, table.value_KD);
+  }
   if (parameter.made_late())
     table.saved[0].read = [&parameter, begin = own.begin * parameter.shape[1]](
                               std::int64_t first, std::span<float> out) {
@@ -138,7 +202,7 @@ std::vector<TensorPiece> RowTables::pieces() {
       const std::int64_t width = saved.row_KW.dim(1);
       pieces.push_back({saved.name, own.begin * width, own.end * width,
                         table.parameter->shape[0] * width,
-                        saved.row_KW.reshape({saved.row_KW.numel()}), saved.read});
+                        saved.row_KW.reshape({saved.row_KW.numel()}), saved.read, saved.write});
     }
   }
   return pieces;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,13 @@ struct RowRules {
 // table.dtype or table.tier ask for what would not do.
 void choose_row_tables(const Options& options, ParameterStore& parameters);
 
-// Where they lie if not in the context's memory, as `table.tier` says; else null. Throws
-// Error(usage) for files and a device.
-std::unique_ptr<Arena> row_table_files(const Context& ctx, const Options& options);
+// Where they lie if not in the context's memory, as `table.tier` says; else null. For a rank of
+// `groups` that holds their values and, where a rule is given, what it keeps of them. Throws
+// Error(usage) for files and a device, and for the host's memory and a CPU.
+std::unique_ptr<TableMemory> row_table_memory(Context& ctx, const Options& options,
+                                              const ParameterStore& parameters,
+                                              const TableGroups& groups,
+                                              std::optional<RowRule> rule);
 
 // What a checkpoint holds of such a table: its weights and, unless it is frozen, what the rule
 // keeps.
@@ -42,7 +47,7 @@ class RowTables {
   // `store` is allocated and outlives this; owners: of its tables' rows. apart: as it was allocated
   // with; what is kept of rows lies there, too.
   RowTables(Context& ctx, const ParameterStore& store, const RowOwners& owners,
-            const RowRules& rules, Arena* apart);
+            const RowRules& rules, TableMemory* apart);
 
   // As those of ShardedAdamW, for what a step touched.
   void add_squared_norm(Context& ctx, Tensor& sum_1, const std::vector<TouchedRows>& touched);
@@ -58,6 +63,7 @@ class RowTables {
     std::string name;
     Tensor row_KW;  // the rows that this rank owns; W: the table's width, or one
     ReadElements read = {};
+    WriteElements write = {};
   };
   struct Table {
     const Parameter* parameter;
@@ -71,7 +77,7 @@ class RowTables {
 
   RowOwners owners_;
   RowRules rules_;
-  Arena* apart_;
+  TableMemory* apart_;
   std::vector<Table> tables_;
 };
 

@@ -27,6 +27,7 @@ bool free_to_change(const std::string& key) {
                                       "table.group",
                                       "table.tier",
                                       "table.folder",
+                                      "table.cache",
                                       "train.bucket_bytes",
                                       "train.overlap"};
   for (const char* free : kFree)

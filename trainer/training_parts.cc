@@ -49,16 +49,17 @@ std::optional<LossScale> loss_scale_of(const Options& options) {
   return result;
 }
 
-// In a file a row lies with its owner and nowhere else.
+// Elsewhere than in the context's memory a row lies with its owner and nowhere else.
 TableGroups groups_of(const Options& options, const Communicators& ranks,
                       const ParameterStore& parameters) {
-  if (options.text("table.tier") != "file") return table_groups(options, ranks, parameters);
+  const std::string& tier = options.text("table.tier");
+  if (tier == "memory") return table_groups(options, ranks, parameters);
   const std::string &split = options.text("table.split"), &how = options.text("table.group");
   TableGroups groups(ranks, how);
   SR_CHECK(groups.size() == ranks.size() && (ranks.size() == 1 || split != "no"), ErrorKind::usage,
-           "--table.tier=file: each of the {} ranks has rows of its own alone; give "
+           "--table.tier={}: each of the {} ranks has rows of its own alone; give "
            "--table.split=yes and --table.group=all, not {} and {}",
-           ranks.size(), split, how);
+           tier, ranks.size(), split, how);
   return groups;
 }
 
@@ -103,8 +104,8 @@ TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dat
   choose_row_tables(options, parameters);
   saved = saved_tensors(parameters, row_rules(options).rule);
   groups = groups_of(options, ranks, parameters);
-  table_files = row_table_files(ctx, options);
-  parameters.allocate(ctx, seed, ranks.size(), groups.split(), table_files.get());
+  table_memory = row_table_memory(ctx, options, parameters, groups, row_rules(options).rule);
+  parameters.allocate(ctx, seed, ranks.size(), groups.split(), table_memory.get());
   if (model->needs().slot_events > 0)
     carried = carried_pieces(
         ctx, *trained, slot_range(options.integer("train.batch"), ranks.rank(), ranks.size()));
@@ -114,7 +115,7 @@ TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dat
                       options.flag("train.overlap") ? Overlap::yes : Overlap::no},
       groups);
   optimiser = std::make_unique<Optimiser>(ctx, parameters, *exchange, row_rules(options),
-                                          table_files.get());
+                                          table_memory.get());
   step = std::make_unique<TrainStep>(ctx, ranks.device, *trained, *exchange, *optimiser, seed,
                                      static_cast<float>(options.real("train.clip")),
                                      loss_scale_of(options));

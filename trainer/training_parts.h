@@ -19,7 +19,7 @@ struct TrainingParts {
 
   std::string precision_note;  // one line where ctx multiplies in another precision; else ""
   TableGroups groups;  // over which tables of items are split; each rank alone: they are not
-  std::unique_ptr<Arena> table_files;  // of tables that do not lie in memory; null: there are none
+  std::unique_ptr<TableMemory> table_memory;  // of tables that do not lie in the context's
   ParameterStore parameters;
   std::unique_ptr<Model> model;
   TrainedModel* trained;  // the same model

@@ -44,7 +44,7 @@ struct TensorPiece {
   std::int64_t begin = 0;
   std::int64_t end = 0;
   std::int64_t total = 0;
-  Tensor data;               // end - begin elements; f32, host
+  Tensor data;               // end - begin elements; f32, host; or any, with both of these:
   ReadElements read = {};    // how a save reads them, counted from `begin`; absent: from `data`
   WriteElements write = {};  // how a load writes them, likewise
   bool apart = false;        // `data` is nobody else's: a save need not copy it

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/bf16.h"
+#include "backend/cpu/parallel.h"
 #include "backend/ops/activation.h"
 #include "backend/ops/cast.h"
 #include "backend/philox.h"
@@ -20,6 +21,7 @@ namespace {
 constexpr std::int64_t kAlignment = 64;
 // Elements that are given initial values at once: a table may be most of the memory.
 constexpr std::int64_t kInitialised = 1 << 20;
+constexpr std::int64_t kInitialisedAThread = 1 << 14;  // at least: a millisecond
 // Elements: 16 bytes, what NCCL moves at once.
 constexpr std::int64_t kVector = 4;
 
@@ -69,7 +71,11 @@ void write_initial_values(Context& ctx, const Parameter& parameter, std::uint64_
   for (std::int64_t begin = 0; begin < elements; begin += kInitialised) {
     Tensor here = value.flat_range(begin, std::min(begin + kInitialised, elements));
     Tensor host(ctx.host_arena(), DType::f32, here.shape(), Tag::workspace);
-    if (!ctx.plans()) initialise(parameter, seed, begin, host.span<float>());
+    const std::span<float> values = host.span<float>();
+    const auto fill_piece = [&](std::int64_t from, std::int64_t to) {
+      initialise(parameter, seed, begin + from, values.subspan(from, to - from));
+    };
+    if (!ctx.plans()) cpu::parallel_for(ctx, here.numel(), kInitialisedAThread, fill_piece);
     f32_to_device(ctx, here, host);
   }
 }
@@ -93,9 +99,11 @@ Tensor Parameter::value() const {
 }
 
 Tensor Parameter::rows(Context& ctx, std::int64_t begin, std::int64_t end) const {
-  if (!made_late() && dtype == DType::f32) return value().rows(begin, end);
+  if (!made_late() && !on_host_ && dtype == DType::f32) return value().rows(begin, end);
   Tensor copy_ND = ctx.empty(DType::f32, {end - begin, shape[1]});
-  if (!made_late())
+  if (!made_late() && dtype == DType::f32)
+    copy(ctx, copy_ND, value().rows(begin, end));
+  else if (!made_late())
     cast(ctx, copy_ND, value().rows(begin, end));
   else if (!ctx.plans())
     read(begin * shape[1], copy_ND.span<float>());
@@ -160,7 +168,7 @@ Parameter& ParameterStore::declare(const std::string& name, Shape shape, Initial
 }
 
 void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowSplit split,
-                              Arena* apart) {
+                              TableMemory* apart) {
   SR_ASSERT(pieces % split.ranks == 0, "{} pieces of tables split over {}", pieces, split.ranks);
   const std::int64_t whole_unit = std::lcm(kAlignment, kVector * pieces);
   std::int64_t elements = 0;
@@ -184,13 +192,18 @@ void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowS
   for (Parameter& parameter : parameters_) {
     const Shape shape = parameter.shape_here();
     const std::int64_t begin = parameter.offset, end = begin + parameter.extent;
-    const bool late = parameter.apart && apart != nullptr;
+    const bool elsewhere = parameter.apart && apart != nullptr;
+    const bool late = elsewhere && apart->place == TableMemory::Place::file;
+    parameter.on_host_ = elsewhere && !late;
+    if (elsewhere)
+      parameter.padded_value_ =
+          Tensor(apart->arena, parameter.dtype, {parameter.extent}, Tag::parameter);
     if (late) {
-      parameter.padded_value_ = Tensor(*apart, parameter.dtype, {parameter.extent}, Tag::parameter);
       parameter.made_K8_ = ctx.empty(DType::u8, {(shape[0] + 7) / 8}, Tag::parameter);
       std::ranges::fill(parameter.made_K8_.span<std::uint8_t>(), std::uint8_t{0});
     } else if (parameter.apart) {
-      parameter.padded_value_ = ctx.empty(parameter.dtype, {parameter.extent}, Tag::parameter);
+      if (!elsewhere)
+        parameter.padded_value_ = ctx.empty(parameter.dtype, {parameter.extent}, Tag::parameter);
       fill_with_zeros(ctx, parameter.padded_value_.flat_range(shape.numel(), parameter.extent));
     } else {
       parameter.padded_value_ = values_P.flat_range(begin, end);

@@ -13,6 +13,7 @@
 
 #include "backend/context.h"
 #include "backend/row_rounding.h"
+#include "models/nn/table_memory.h"
 
 namespace seqrank {
 
@@ -69,8 +70,8 @@ struct Parameter {
 
   // Likewise, of its dtype; what the compute stream does next with it sees the newest values.
   Tensor value() const;
-  // Of what is here the values of rows [begin, end), f32: a view, or a copy where rows are made
-  // late or are bf16.
+  // Of what is here the values of rows [begin, end), f32: a view; a copy where rows are made late
+  // or are bf16, and on the device where they lie in the host's memory.
   Tensor rows(Context& ctx, std::int64_t begin, std::int64_t end) const;
   // How bf16 rows from `first` on of what is here are rounded in the update of a step.
   RowRounding rounding(std::int64_t first, std::int64_t step) const;
@@ -90,6 +91,8 @@ struct Parameter {
   // With the elements that nobody reads; see allocate().
   const Tensor& padded_value() const { return padded_value_; }
   bool frozen() const { return rate == 0; }
+  // Its values lie in the host's memory, which the device reads over the bus.
+  bool on_host() const { return on_host_; }
   // Of what is here: fewer rows where it is split.
   Shape shape_here() const {
     return split.ranks == 1 ? shape : Shape{split.rows_here(shape[0]), shape[1]};
@@ -104,6 +107,7 @@ struct Parameter {
   std::uint64_t seed_ = 0;
   Tensor value_, padded_value_;
   Tensor made_K8_;  // a bit a row of what is here
+  bool on_host_ = false;
 };
 
 class ParameterStore {
@@ -122,10 +126,10 @@ class ParameterStore {
   // what is read by rows, and multiples of 16 bytes of what is not. Neighbours that are not read by
   // rows lie without a gap. Of what may be split, the rows of `split` alone take room, cut into
   // pieces / split.ranks pieces; it is as large on every rank.
-  // apart: memory of zeros for tables that lie apart, whose rows are then made late. Null: they lie
-  // in the context's memory, and are made here.
+  // apart: for tables that lie apart; in files, their rows are made late. Null: they lie in the
+  // context's memory.
   void allocate(Context& ctx, std::uint64_t seed, int pieces = 1, RowSplit split = {},
-                Arena* apart = nullptr);
+                TableMemory* apart = nullptr);
 
   // Called before each read of a parameter through value(): whoever brings values from elsewhere
   // makes the compute stream wait for them there. None: nothing is on its way.

@@ -116,7 +116,7 @@ TEST_F(TableFile, RowsAreMadeWhenAStepReadsThem) {
     return std::vector<float>(values.begin(), values.end());
   };
   EXPECT_EQ(all(file), all(memory));
-  EXPECT_FALSE(memory.table_files);
+  EXPECT_EQ(memory.table_memory, nullptr);
   const Batch batch = file.loader.next();
   file.step->run(batch, 0, 1e-2f, TrainStep::Wish::go_on);
   memory.step->run(memory.loader.next(), 0, 1e-2f, TrainStep::Wish::go_on);
