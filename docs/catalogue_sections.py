@@ -21,6 +21,12 @@ def line_of(run, row):
             f"{seconds['median'] / floor:.1f}", memory(row["extra_bytes"])]
 
 
+def bus_words(rows):
+    """Of a GPU alone."""
+    rates = [row["bus_bytes_per_s"] * 1e-9 for row in rows if "bus_bytes_per_s" in row]
+    return f", host and GPU {min(rates):.1f} to {max(rates):.1f} GB/s" if rates else ""
+
+
 def lines_of(record, words):
     runs = runs_of(record)
     first = runs[0]
@@ -33,7 +39,7 @@ def lines_of(record, words):
     out = [f"Width {first['width']}, {number(first['events'])} {words} a step, all ranks together; "
            f"{first['threads']} thread{'s' if first['threads'] > 1 else ''} a rank; medians. Rates "
            f"of a rank, all ranks at once: products {spans[0]} GFLOP/s, copies {spans[1]} GB/s "
-           "(read and written).", ""]
+           f"(read and written){bus_words(rates)}.", ""]
     return out + table(["items", "ranks", "what", "table", "ms", "of the repeats", "floor, ms",
                         "times the floor", "extra memory of a rank"],
                        [line_of(run, row) for run, row in rows])
@@ -56,7 +62,9 @@ def loss(records, _):
 
 def rows(records, _):
     out = [FLOOR + " AdamW updates all rows that a rank owns, and the gradient is cleared for the next "
-           "step; row-wise Adagrad updates those that were looked up.", ""]
+           "step; row-wise Adagrad updates those that were looked up. Tables in the host's memory "
+           "(`table.tier=host`) have not run on a GPU yet; `seqrank bench table --device=cuda` "
+           "measures them, beside the rate between the host and the GPU.", ""]
     for r in records:
         out += [f"### {r.get('title')}", ""] + lines_of(r, "ids, drawn evenly,")
     return out

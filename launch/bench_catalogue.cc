@@ -104,6 +104,10 @@ Json to_json(const CatalogueRow& row) {
   json["bytes"] = row.bytes;
   json["matmul_flops_per_s"] = row.rates.flops_per_s;
   json["copy_bytes_per_s"] = row.rates.bytes_per_s;
+  if (row.rates.bus_bytes_per_s > 0) {
+    json["bus_bytes"] = row.bus_bytes;
+    json["bus_bytes_per_s"] = row.rates.bus_bytes_per_s;
+  }
   json["floor_seconds"] = row.floor_seconds();
   json["extra_bytes"] = row.extra_bytes;
   json["held_bytes"] = json_of(row.held_bytes);
@@ -125,7 +129,8 @@ std::string to_json_text(const std::string& name, const std::vector<CatalogueRow
 void print_rows(const std::vector<CatalogueRow>& rows, const CataloguePlan& plan, int ranks) {
   print_out(fmt::format(
       "{} rank{}, {} events of width {}; medians, and ranges. The floor is what products "
-      "and copies of memory take that all ranks make at once.\n\n",
+      "and copies of memory, and of the host's to and from a GPU, take that all ranks make at "
+      "once.\n\n",
       ranks, ranks == 1 ? "" : "s", with_commas(plan.events), plan.width));
   std::vector<std::vector<std::string>> lines;
   for (const CatalogueRow& row : rows) {
@@ -187,7 +192,8 @@ Bench loss_bench() {
 Bench table_bench() {
   return {"table",
           "rows looked up and updated, against the number of items",
-          {"mpirun -np 2 --bind-to none seqrank bench table --threads=1 --json=table.json"},
+          {"mpirun -np 2 --bind-to none seqrank bench table --threads=1 --json=table.json",
+           "seqrank bench table --device=cuda --json=table.json   # tables on the host, too"},
           table_options_of_bench,
           dry_run,
           [](const Options& given, Communicator& comm) {

@@ -28,7 +28,8 @@ BytesByTag held(Context& ctx) {
 
 double CatalogueRow::floor_seconds() const {
   if (rates.flops_per_s == 0) return 0;
-  return std::max(flops / rates.flops_per_s, bytes / rates.bytes_per_s);
+  const double bus = rates.bus_bytes_per_s == 0 ? 0 : bus_bytes / rates.bus_bytes_per_s;
+  return std::max({flops / rates.flops_per_s, bytes / rates.bytes_per_s, bus});
 }
 
 MachineRates CatalogueBench::measured_rates() {
@@ -37,6 +38,8 @@ MachineRates CatalogueBench::measured_rates() {
   ranks_.host.barrier();
   rates.flops_per_s = ranks_.host.all_reduce_value(measured_matmul_rate(ctx), Reduce::min);
   rates.bytes_per_s = ranks_.host.all_reduce_value(measured_copy_rate(ctx), Reduce::min);
+  if (ctx.device() != Device::cpu)
+    rates.bus_bytes_per_s = ranks_.host.all_reduce_value(measured_bus_rate(ctx), Reduce::min);
   return rates;
 }
 
@@ -83,12 +86,14 @@ void CatalogueBench::measure(const CatalogueRow& row, const StepMaker& make) {
     parts.back().part = part.name;
     parts.back().flops = ranks_.host.all_reduce_value(part.flops, Reduce::max);
     parts.back().bytes = ranks_.host.all_reduce_value(part.bytes, Reduce::max);
+    parts.back().bus_bytes = ranks_.host.all_reduce_value(part.bus_bytes, Reduce::max);
   }
   repeat(*step, parts);
   const MachineRates before_it = std::exchange(last_rates_, measured_rates());
   for (CatalogueRow& part : parts) {
     part.rates = {(before_it.flops_per_s + last_rates_.flops_per_s) / 2,
-                  (before_it.bytes_per_s + last_rates_.bytes_per_s) / 2};
+                  (before_it.bytes_per_s + last_rates_.bytes_per_s) / 2,
+                  (before_it.bus_bytes_per_s + last_rates_.bus_bytes_per_s) / 2};
     part.held_bytes = before;
     part.peak_bytes = ctx.arena().peak_bytes();
     part.extra_bytes = sum(part.peak_bytes) - sum(before) - step->result_bytes();

@@ -30,6 +30,7 @@ struct CataloguePlan {
 // Of one rank where all of them measure at once, the slowest; the mean of before and after.
 struct MachineRates {
   double flops_per_s = 0, bytes_per_s = 0;
+  double bus_bytes_per_s = 0;  // between a device and the host; 0: a CPU
 };
 
 struct CatalogueRow {
@@ -41,6 +42,7 @@ struct CatalogueRow {
   std::vector<double> seconds = {};  // by repeat, of the slowest rank
   bool warm = true;                  // false: one step took all the time there is, the first
   double flops = 0, bytes = 0;       // of a rank, at least; the slowest's
+  double bus_bytes = 0;              // likewise, one way between a device and the host
   MachineRates rates = {};
   // Of rank 0. Held before the first step (table, gradient, moments, states, ids); the peaks; and
   // those less what was held and the states' gradient, of all tags together.
@@ -57,6 +59,7 @@ class CatalogueStep {
   struct Part {
     std::string name;
     double flops, bytes;
+    double bus_bytes = 0;
   };
   virtual std::vector<Part> parts() const = 0;
   virtual std::vector<double> run() = 0;          // seconds of each part; ends with the device

@@ -1,9 +1,11 @@
 // Rows of a table by themselves, in the parts of a step: which rows, their values to those who look
 // them up, gradients back, and the update: AdamW's, of all rows, or row-wise Adagrad's, of those
-// that were looked up, in fp32 or rounded to bf16.
+// that were looked up, in fp32 or rounded to bf16; on a CUDA device these with tables in the host's
+// memory, too.
 #include <algorithm>
 #include <optional>
 
+#include "backend/mapped_memory.h"
 #include "backend/ops/activation.h"
 #include "backend/ops/embedding.h"
 #include "backend/ops/unique_rows.h"
@@ -24,22 +26,32 @@ const char* name_of(Update update) {
   return kNames[static_cast<int>(update)];
 }
 
+struct Form {
+  Update update;
+  std::optional<double> device_share = {};  // of a table in the host's memory
+};
+
 class TableStep final : public CatalogueStep {
  public:
   TableStep(Context& ctx, const Communicators& ranks, const CataloguePlan& plan, bool split,
-            Update update, std::int64_t items)
+            const Form& form, std::int64_t items)
       : ctx_(ctx),
         ranks_(ranks),
+        device_share_(form.device_share.value_or(1)),
         table_VD_(store_.declare("items", {items, plan.width}, {Initialiser::Kind::constant, 0.02f},
                                  Decay::no, Access::rows)),
         groups_(split ? TableGroups(ranks, "all") : TableGroups()),
         rows_(ctx, ranks, items, Overlap::yes, groups_) {
     table_VD_.may_split = true;
-    table_VD_.apart = update != Update::all_rows;
-    if (update == Update::touched_rows_bf16) table_VD_.dtype = DType::bf16;
-    store_.allocate(ctx, 1, ranks.size(), groups_.split());
+    table_VD_.apart = form.update != Update::all_rows;
+    if (form.update == Update::touched_rows_bf16) table_VD_.dtype = DType::bf16;
+    if (form.device_share)
+      host_.emplace(TableMemory::Place::host, make_mapped_memory(ctx, device_share_),
+                    device_share_);
+    TableMemory* const apart = host_ ? &*host_ : nullptr;
+    store_.allocate(ctx, 1, ranks.size(), groups_.split(), apart);
     if (table_VD_.apart) {
-      adagrad_.emplace(ctx, store_, rows_.owners(), RowRules(), nullptr);
+      adagrad_.emplace(ctx, store_, rows_.owners(), RowRules(), apart);
     } else {
       exchange_.emplace(ctx, store_, ranks, ExchangeOptions(), groups_);
       adamw_.emplace(ctx, store_, *exchange_, AdamW(), 0.0f);
@@ -64,10 +76,11 @@ class TableStep final : public CatalogueStep {
     const double own = static_cast<double>(table_VD_.shape[0]) / ranks_.size();
     const double stored = static_cast<double>(dtype_size(table_VD_.dtype)) / 4;  // of a row of fp32
     const double updated = adagrad_ ? (2 * stored + 1) * unique : 8 * own;
+    const double on_bus = row * stored * unique * (1 - device_share_);  // ids are drawn evenly
     return {{"deduplicate", 0, 4 * (3 * events + 2 * unique)},
-            {"look-up", 0, row * ((stored + 1) * unique + sent + 2 * events)},
+            {"look-up", 0, row * ((stored + 1) * unique + sent + 2 * events), on_bus},
             {"gradient", 0, row * (events + unique + sent + 3 * unique)},
-            {"update", 0, row * updated}};
+            {"update", 0, row * updated, on_bus}};
   }
 
   std::vector<double> run() override {
@@ -113,6 +126,8 @@ class TableStep final : public CatalogueStep {
 
   Context& ctx_;
   Communicators ranks_;
+  double device_share_;
+  std::optional<TableMemory> host_;
   ParameterStore store_;
   Parameter& table_VD_;
   TableGroups groups_;
@@ -133,12 +148,20 @@ std::vector<CatalogueRow> bench_table(const Context& like, const Communicators& 
   for (const std::int64_t items : plan.items)
     for (const bool split : {false, true}) {
       if (split ? !plan.split || ranks.size() == 1 : !plan.whole) continue;
-      for (const Update update :
-           {Update::all_rows, Update::touched_rows, Update::touched_rows_bf16})
-        bench.measure({name_of(update), split ? "split" : "whole", items},
+      const std::string table = split ? "split" : "whole";
+      const auto measure = [&](const Form& form, const std::string& where = "") {
+        bench.measure({name_of(form.update), table + where, items},
                       [&](Context& ctx, const Communicators& among) {
-                        return std::make_unique<TableStep>(ctx, among, plan, split, update, items);
+                        return std::make_unique<TableStep>(ctx, among, plan, split, form, items);
                       });
+      };
+      measure({Update::all_rows});
+      for (const Update update : {Update::touched_rows, Update::touched_rows_bf16}) {
+        measure({update});
+        if (like.device() == Device::cpu || split != (ranks.size() > 1)) continue;
+        measure({update, 0}, ", on the host");
+        measure({update, 0.5}, ", half on the host");
+      }
     }
   return std::move(bench.rows);
 }
