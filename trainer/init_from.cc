@@ -157,25 +157,29 @@ void take_rows(Context& ctx, CheckpointStore& checkpoints, std::int64_t step, Pa
   if (value.raw() != here.raw()) f32_to_device(ctx, value, here);
 }
 
-// The first ten.
-std::string listed(std::vector<std::string> names) {
-  constexpr std::size_t kShown = 10;
-  const std::size_t count = names.size();
-  names.resize(std::min(count, kShown));
+constexpr std::size_t kListed = 10;
+
+// The first ten of `count` names; more need not be given.
+std::string listed(std::vector<std::string> names, std::size_t count) {
+  names.resize(std::min(names.size(), kListed));
   const std::string text = fmt::format("{}", fmt::join(names, ", "));
-  return count > kShown ? fmt::format("{} and {} more", text, count - kShown) : text;
+  return count > kListed ? fmt::format("{} and {} more", text, count - kListed) : text;
+}
+std::string listed(const std::vector<std::string>& names) {
+  return listed(names, names.size());
 }
 
 std::vector<std::string> item_lines(const ItemMatch& match, const Dataset& dataset, bool mean) {
-  std::vector<std::string> fresh;
-  for (std::int64_t item = 0; item < dataset.items(); ++item)
-    if (match.there_of[item] < 0) fresh.push_back(dataset.item_key(item));
+  const std::int64_t found = count_found(match), fresh = dataset.items() - found;
+  std::vector<std::string> first;
+  for (std::int64_t item = 0; item < dataset.items() && first.size() < kListed; ++item)
+    if (match.there_of[item] < 0) first.push_back(dataset.item_key(item));
   std::vector<std::string> lines = {fmt::format("{} of {} items taken over by key, of {} there",
-                                                dataset.items() - fresh.size(), dataset.items(),
-                                                match.there)};
-  if (!fresh.empty())
+                                                found, dataset.items(), match.there)};
+  if (fresh > 0)
     lines.push_back(fmt::format("items that are not there, which have {}: {}",
-                                mean ? "the mean of the others" : "initial values", listed(fresh)));
+                                mean ? "the mean of the others" : "initial values",
+                                listed(first, static_cast<std::size_t>(fresh))));
   return lines;
 }
 
