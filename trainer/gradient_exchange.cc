@@ -153,7 +153,7 @@ void GradientExchange::gather_dense() {
 void GradientExchange::gather(Bucket& bucket) {
   if (bucket.frozen && bucket.whole) return;
   comm_.stream().wait(ctx_.compute().record());
-  if (bucket.ranks->size() > 1) bucket.ranks->all_gather(bucket.value);
+  bucket.ranks->all_gather(bucket.value);
   bucket.gathered = comm_.stream().record();
   bucket.whole = true;
   if (overlap_ == Overlap::no) ctx_.compute().wait(bucket.gathered);
