@@ -83,14 +83,15 @@ void load_run(Context& ctx, const Communicators& ranks, const std::string& run,
   const std::string& tier = loaded.options.text("table.tier");
   bool by_rows = false;
   for (Parameter& p : loaded.parameters.parameters()) {
-    p.apart = tier != "memory" && p.access == Access::rows;
+    p.apart = tier != "memory" && p.access == Access::rows && p.may_split;
     by_rows |= p.apart;
   }
   SR_CHECK(tier == "memory" || by_rows, ErrorKind::usage,
            "{}: --table.tier={} is for tables that are read by rows alone, as under losses with "
            "drawn negatives; this model has none",
            run, tier);
-  const auto memory = row_table_memory(ctx, loaded.options, loaded.parameters, loaded.groups, {});
+  const auto memory =
+      row_table_memory(ctx, ranks.host, loaded.options, loaded.parameters, loaded.groups, {});
   const bool on_host = memory && memory->place == TableMemory::Place::host;
   loaded.parameters.allocate(ctx, state->seed, split || on_host ? ranks.size() : 1,
                              loaded.groups.split(), memory.get());

@@ -29,13 +29,32 @@ std::int64_t bytes_on_host(const ParameterStore& parameters, const TableGroups& 
   return static_cast<std::int64_t>(planned.bytes(Tag::parameter));
 }
 
-// The driver gives out what is not there; whoever touches it then is killed.
-void expect_room_on_host(double bytes) {
+// Of several ranks a save, and a start from one, brings the rows into ranges besides: one of each
+// tensor, and two more while a tensor is on its way (dealt_rows.cc).
+std::int64_t bytes_of_ranges(const ParameterStore& parameters, const TableGroups& groups,
+                             std::optional<RowRule> rule) {
+  std::int64_t sum = 0, largest = 0;
+  for (const Parameter& p : parameters.parameters()) {
+    if (!p.apart || groups.size() == 1) continue;
+    const std::int64_t rows = (p.shape[0] + groups.size() - 1) / groups.size();
+    const std::int64_t bytes = rows * p.shape[1] * static_cast<std::int64_t>(sizeof(float));
+    sum += bytes * (rule == RowRule::lazy_adam && !p.frozen() ? 3 : 1);
+    largest = std::max(largest, bytes);
+  }
+  return sum + 2 * largest;
+}
+
+// The driver gives out what is not there; whoever touches it then is killed. All ranks of a host
+// ask at once. Collective.
+void expect_room_on_host(Communicator& ranks, std::int64_t bytes_a_rank) {
+  const int here = ranks.split_shared()->size();
   const auto available = static_cast<double>(available_memory_bytes());
+  const double bytes = static_cast<double>(bytes_a_rank) * here;
   SR_CHECK(available == 0 || bytes <= available, ErrorKind::device,
-           "--table.tier=host: a rank's tables take {:.1f} GB of the host's memory, and {:.1f} are "
-           "free: use more hosts, or make the model narrower (--model.width)",
-           bytes / 1e9, available / 1e9);
+           "--table.tier=host: the tables of this host's ranks ({}), and what saving them takes, "
+           "are {:.1f} GB of its memory, and {:.1f} are free: use more hosts, or make the model "
+           "narrower (--model.width)",
+           here, bytes / 1e9, available / 1e9);
 }
 
 }  // namespace
@@ -69,7 +88,8 @@ void choose_row_tables(const Options& options, ParameterStore& parameters) {
            options.text("table.optimiser"));
 }
 
-std::unique_ptr<TableMemory> row_table_memory(Context& ctx, const Options& options,
+std::unique_ptr<TableMemory> row_table_memory(Context& ctx, Communicator& ranks,
+                                              const Options& options,
                                               const ParameterStore& parameters,
                                               const TableGroups& groups,
                                               std::optional<RowRule> rule) {
@@ -82,7 +102,9 @@ std::unique_ptr<TableMemory> row_table_memory(Context& ctx, const Options& optio
     const std::int64_t bytes = bytes_on_host(parameters, groups, rule);
     const double cache = options.real("table.cache") * (1 << 20);
     const double share = bytes == 0 ? 0 : std::min(1.0, cache / static_cast<double>(bytes));
-    if (!ctx.plans()) expect_room_on_host((1 - share) * static_cast<double>(bytes));
+    const auto on_host = static_cast<std::int64_t>((1 - share) * static_cast<double>(bytes));
+    if (!ctx.plans())
+      expect_room_on_host(ranks, on_host + bytes_of_ranges(parameters, groups, rule));
     return std::make_unique<TableMemory>(TableMemory::Place::host, make_mapped_memory(ctx, share),
                                          share);
   }

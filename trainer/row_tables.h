@@ -32,8 +32,10 @@ void choose_row_tables(const Options& options, ParameterStore& parameters);
 
 // Where they lie if not in the context's memory, as `table.tier` says; else null. For a rank of
 // `groups` that holds their values and, where a rule is given, what it keeps of them. Throws
-// Error(usage) for files and a device, and for the host's memory and a CPU.
-std::unique_ptr<TableMemory> row_table_memory(Context& ctx, const Options& options,
+// Error(usage) for files and a device, and for the host's memory and a CPU; Error(device) where the
+// host has too little for all of its ranks. Collective.
+std::unique_ptr<TableMemory> row_table_memory(Context& ctx, Communicator& ranks,
+                                              const Options& options,
                                               const ParameterStore& parameters,
                                               const TableGroups& groups,
                                               std::optional<RowRule> rule);

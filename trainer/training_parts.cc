@@ -104,7 +104,8 @@ TrainingParts::TrainingParts(Context& ctx, const Communicators& ranks, const Dat
   choose_row_tables(options, parameters);
   saved = saved_tensors(parameters, row_rules(options).rule);
   groups = groups_of(options, ranks, parameters);
-  table_memory = row_table_memory(ctx, options, parameters, groups, row_rules(options).rule);
+  table_memory =
+      row_table_memory(ctx, ranks.host, options, parameters, groups, row_rules(options).rule);
   parameters.allocate(ctx, seed, ranks.size(), groups.split(), table_memory.get());
   if (model->needs().slot_events > 0)
     carried = carried_pieces(
