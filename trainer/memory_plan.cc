@@ -61,7 +61,7 @@ std::int64_t plan_save(Context& ctx, Communicator& comm, TrainingParts& parts) {
   pieces.insert(pieces.end(), parts.carried.begin(), parts.carried.end());
   for (const DealtRows& own : parts.optimiser->dealt_rows()) {
     const TensorPiece arrived = empty_range(ctx, comm, own);
-    const bool copied = own.read || own.row_KD.dtype() != DType::f32;
+    const bool copied = own.read || own.row_KD.dtype() != DType::f32 || ctx.device() != Device::cpu;
     const TensorPiece sent = copied ? empty_range(ctx, comm, own) : TensorPiece();
     pieces.push_back(empty_range(ctx, comm, own));
     pieces.back().apart = true;

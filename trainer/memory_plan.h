@@ -12,7 +12,7 @@ namespace seqrank {
 struct MemoryPlan {
   Device device = Device::cpu;
   BytesByTag peak_bytes{};            // of rank 0's device; its share is never the smallest
-  std::int64_t checkpoint_bytes = 0;  // of the host, for the copy that saves write from
+  std::int64_t checkpoint_bytes = 0;  // of the copy that saves write from, on the host
   std::int64_t pinned_bytes = 0;      // of the host, where the device is another
   std::int64_t file_bytes = 0;        // of its tables in files, which are not memory
   // Of its tables in the host's memory, for a device; and of their first rows, on the device.
@@ -20,7 +20,8 @@ struct MemoryPlan {
   std::int64_t parameters = 0;  // elements
   // Of the device's memory, as if all peaks came at once; a CPU's is the host's.
   std::int64_t total() const;
-  std::int64_t host_bytes() const { return checkpoint_bytes + pinned_bytes + table_bytes; }
+  // Of the host's, where the device is another; a save's copy is pinned.
+  std::int64_t host_bytes() const { return pinned_bytes + table_bytes; }
 };
 
 // Who is imagined. threads: of a CPU, for each.
