@@ -34,8 +34,13 @@ class MappedMemory final : public Memory {
       return nullptr;
     }
     cuda_check(error, "cudaMallocManaged");
-    place(static_cast<char*>(block) + on_device, bytes - on_device, {cudaMemLocationTypeHost, 0});
-    place(block, on_device, own());
+    try {
+      place(static_cast<char*>(block) + on_device, bytes - on_device, {cudaMemLocationTypeHost, 0});
+      place(block, on_device, own());
+    } catch (...) {
+      cudaFree(block);
+      throw;
+    }
     return block;
   }
   // Freeing is in no stream's order, and may come after the context.
