@@ -185,6 +185,10 @@ ColdItems give_vectors_by_features(Context& ctx, Communicator& comm, ParameterSt
   result.cold = std::ranges::count(events_V, 0);
   for (Parameter& p : parameters.parameters()) {
     if (!p.by_item) continue;
+    SR_CHECK(!p.on_host(), ErrorKind::usage,
+             "--cold-items: fills whole tables, and {} is in the host's memory: give "
+             "--table.tier=memory, or --device=cpu",
+             p.name);
     const std::int64_t width = p.shape.rank() == 1 ? 1 : p.shape[1];
     Tensor host = to_host(ctx, p.value());
     std::vector<MeansByValue> means;
