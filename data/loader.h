@@ -38,7 +38,8 @@ class TrainLoader {
   ~TrainLoader();
   std::int64_t samples() const;  // of an epoch
   std::int64_t steps_per_epoch() const;
-  // Events of this rank in a global step, from lengths alone: no batch is made.
+  // Events of this rank in a global step, from lengths alone: no batch is made. About as many,
+  // where items are masked and windows halved, which are dealt to ranks by their halves.
   std::int64_t events(std::int64_t step) const;
   // Makes the next batch that of global step `step` (from 0, over all epochs).
   void seek(std::int64_t step);

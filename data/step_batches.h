@@ -20,7 +20,6 @@ class StepBatches {
  public:
   // As TrainLoader's.
   StepBatches(const Protocol& protocol, Arena& arena, const LoaderOptions& options);
-  const LoaderOptions& options() const { return options_; }
   std::int64_t windows() const { return windows_.count(); }  // 0: there is nothing to train on
   std::int64_t samples() const { return slots_ ? slots_->parts() : windows_.count(); }
   std::int64_t steps_per_epoch() const;
