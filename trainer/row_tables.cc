@@ -12,6 +12,11 @@
 namespace seqrank {
 namespace {
 
+// Elements of a rank that has most rows.
+std::int64_t elements_of(const Parameter& table, const TableGroups& groups) {
+  return (table.shape[0] + groups.size() - 1) / groups.size() * table.shape[1];
+}
+
 // Of all blocks that will be asked for; not of what is one number a row, which a device keeps.
 std::int64_t bytes_on_host(const ParameterStore& parameters, const TableGroups& groups,
                            std::optional<RowRule> rule) {
@@ -19,8 +24,7 @@ std::int64_t bytes_on_host(const ParameterStore& parameters, const TableGroups& 
   std::vector<std::shared_ptr<Storage>> blocks;
   for (const Parameter& p : parameters.parameters()) {
     if (!p.apart) continue;
-    const std::int64_t rows = (p.shape[0] + groups.size() - 1) / groups.size();
-    const auto elements = static_cast<std::size_t>(rows * p.shape[1]);
+    const auto elements = static_cast<std::size_t>(elements_of(p, groups));
     blocks.push_back(planned.allocate(elements * dtype_size(p.dtype), Tag::parameter));
     if (rule != RowRule::lazy_adam || p.frozen()) continue;
     for (int moment = 0; moment < 2; ++moment)
@@ -36,8 +40,7 @@ std::int64_t bytes_of_ranges(const ParameterStore& parameters, const TableGroups
   std::int64_t sum = 0, largest = 0;
   for (const Parameter& p : parameters.parameters()) {
     if (!p.apart || groups.size() == 1) continue;
-    const std::int64_t rows = (p.shape[0] + groups.size() - 1) / groups.size();
-    const std::int64_t bytes = rows * p.shape[1] * static_cast<std::int64_t>(sizeof(float));
+    const auto bytes = elements_of(p, groups) * static_cast<std::int64_t>(sizeof(float));
     sum += bytes * (rule == RowRule::lazy_adam && !p.frozen() ? 3 : 1);
     largest = std::max(largest, bytes);
   }
