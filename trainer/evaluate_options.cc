@@ -33,8 +33,7 @@ std::vector<OptionSpec> evaluate_options() {
       {"table.tier", OptionKind::choice, "memory",
        "where tables lie that are trained by rows (table.optimiser), and when they are used; file: "
        "on disk, so that they may be larger than memory (CPU alone); host: in the host's memory, "
-       "so "
-       "that they may be larger than a GPU's (GPU alone)",
+       "so that they may be larger than a GPU's (GPU alone)",
        "memory|host|file"},
       {"table.cache", OptionKind::real, "1024",
        "table.tier=host: MiB of the GPU's memory for the first rows, which `prepare` makes the "
