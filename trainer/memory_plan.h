@@ -31,9 +31,9 @@ struct PlannedRanks {
 };
 
 // `options` as train() takes them. Looks at batches of an epoch, at most 512, and plans steps with
-// the largest of them, blocks of questions, and a checkpoint. The ranks are imagined on one host,
-// unless table.group says how many share a table. Throws as TrainingParts does, and Error(device)
-// for CUDA in a program built without.
+// the largest of them and as many made ahead as ever are, blocks of questions, and a checkpoint.
+// The ranks are imagined on one host, unless table.group says how many share a table. Throws as
+// TrainingParts does, and Error(device) for CUDA in a program built without.
 MemoryPlan plan_memory(const Dataset& dataset, const Options& options, const PlannedRanks& ranks);
 
 // Bytes of a rank's tables in files, no step planned. Likewise.
