@@ -55,7 +55,7 @@ GradientExchange::GradientExchange(Context& ctx, ParameterStore& store, const Co
       bucket.value = bucket.apart->padded_value();
       continue;
     }
-    bucket.gradient = store.gradients().flat_range(bucket.begin, bucket.end);
+    if (store.gradients()) bucket.gradient = store.gradients().flat_range(bucket.begin, bucket.end);
     bucket.value = store.values().flat_range(bucket.begin, bucket.end);
   }
   store.set_before_read([this](const Parameter& p) { before_read(p); });

@@ -93,8 +93,8 @@ void load_run(Context& ctx, const Communicators& ranks, const std::string& run,
   const auto memory =
       row_table_memory(ctx, ranks.host, loaded.options, loaded.parameters, loaded.groups, {});
   const bool on_host = memory && memory->place == TableMemory::Place::host;
-  loaded.parameters.allocate(ctx, state->seed, split || on_host ? ranks.size() : 1,
-                             loaded.groups.split(), memory.get());
+  loaded.parameters.allocate_to_load(ctx, split || on_host ? ranks.size() : 1,
+                                     loaded.groups.split(), memory.get());
   std::vector<TensorPiece> pieces;
   for (Parameter& p : loaded.parameters.parameters()) {
     if (p.split.ranks > 1) continue;
@@ -103,7 +103,6 @@ void load_run(Context& ctx, const Communicators& ranks, const std::string& run,
     if (p.on_host()) pieces.back().write = write_by_blocks(ctx, pieces.back().data);
   }
   load_pieces(ctx, checkpoints, state->step, pieces);
-  for (Parameter& p : loaded.parameters.parameters()) p.all_made();
   if (split || on_host)
     loaded.exchange = std::make_unique<GradientExchange>(ctx, loaded.parameters, ranks,
                                                          ExchangeOptions(), loaded.groups);

@@ -167,8 +167,8 @@ Parameter& ParameterStore::declare(const std::string& name, Shape shape, Initial
   return parameters_.back();
 }
 
-void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowSplit split,
-                              TableMemory* apart) {
+void ParameterStore::allocate_to_load(Context& ctx, int pieces, RowSplit split,
+                                      TableMemory* apart) {
   SR_ASSERT(pieces % split.ranks == 0, "{} pieces of tables split over {}", pieces, split.ranks);
   const std::int64_t whole_unit = std::lcm(kAlignment, kVector * pieces);
   std::int64_t elements = 0;
@@ -186,32 +186,43 @@ void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowS
     if (!parameter.apart) elements = parameter.offset + parameter.extent;
   }
   values_P = ctx.empty(DType::f32, {elements}, Tag::parameter);
-  gradients_P = ctx.empty(DType::f32, {elements}, Tag::gradient);
   fill(ctx, values_P, 0);
+  for (Parameter& parameter : parameters_) {
+    const Shape shape = parameter.shape_here();
+    if (!parameter.apart) {
+      parameter.padded_value_ =
+          values_P.flat_range(parameter.offset, parameter.offset + parameter.extent);
+    } else if (apart != nullptr) {
+      parameter.on_host_ = apart->place == TableMemory::Place::host;
+      parameter.padded_value_ =
+          Tensor(apart->arena, parameter.dtype, {parameter.extent}, Tag::parameter);
+    } else {
+      parameter.padded_value_ = ctx.empty(parameter.dtype, {parameter.extent}, Tag::parameter);
+    }
+    // A file is zeros.
+    if (parameter.apart && !(apart != nullptr && apart->place == TableMemory::Place::file))
+      fill_with_zeros(ctx, parameter.padded_value_.flat_range(shape.numel(), parameter.extent));
+    parameter.value_ = parameter.padded_value_.flat_range(0, shape.numel()).reshape(shape);
+  }
+}
+
+void ParameterStore::allocate(Context& ctx, std::uint64_t seed, int pieces, RowSplit split,
+                              TableMemory* apart) {
+  allocate_to_load(ctx, pieces, split, apart);
+  gradients_P = ctx.empty(DType::f32, values_P.shape(), Tag::gradient);
   fill(ctx, gradients_P, 0);
   for (Parameter& parameter : parameters_) {
     const Shape shape = parameter.shape_here();
-    const std::int64_t begin = parameter.offset, end = begin + parameter.extent;
-    const bool elsewhere = parameter.apart && apart != nullptr;
-    const bool late = elsewhere && apart->place == TableMemory::Place::file;
-    parameter.on_host_ = elsewhere && !late;
-    if (elsewhere)
-      parameter.padded_value_ =
-          Tensor(apart->arena, parameter.dtype, {parameter.extent}, Tag::parameter);
-    if (late) {
+    parameter.seed_ = seed;
+    if (!parameter.apart)
+      parameter.gradient =
+          gradients_P.flat_range(parameter.offset, parameter.offset + shape.numel()).reshape(shape);
+    if (parameter.apart && apart != nullptr && apart->place == TableMemory::Place::file) {
       parameter.made_K8_ = ctx.empty(DType::u8, {(shape[0] + 7) / 8}, Tag::parameter);
       std::ranges::fill(parameter.made_K8_.span<std::uint8_t>(), std::uint8_t{0});
-    } else if (parameter.apart) {
-      if (!elsewhere)
-        parameter.padded_value_ = ctx.empty(parameter.dtype, {parameter.extent}, Tag::parameter);
-      fill_with_zeros(ctx, parameter.padded_value_.flat_range(shape.numel(), parameter.extent));
     } else {
-      parameter.padded_value_ = values_P.flat_range(begin, end);
-      parameter.gradient = gradients_P.flat_range(begin, begin + shape.numel()).reshape(shape);
+      write_initial_values(ctx, parameter, seed);
     }
-    parameter.value_ = parameter.padded_value_.flat_range(0, shape.numel()).reshape(shape);
-    parameter.seed_ = seed;
-    if (!late) write_initial_values(ctx, parameter, seed);
   }
 }
 

@@ -130,6 +130,10 @@ class ParameterStore {
   // context's memory.
   void allocate(Context& ctx, std::uint64_t seed, int pieces = 1, RowSplit split = {},
                 TableMemory* apart = nullptr);
+  // Lays out likewise, for a model that is used and not trained: no gradients, and no values but
+  // those that the caller writes.
+  void allocate_to_load(Context& ctx, int pieces = 1, RowSplit split = {},
+                        TableMemory* apart = nullptr);
 
   // Called before each read of a parameter through value(): whoever brings values from elsewhere
   // makes the compute stream wait for them there. None: nothing is on its way.
@@ -148,7 +152,7 @@ class ParameterStore {
   std::deque<Parameter> parameters_;  // a deque: references stay valid
   std::int64_t numel_ = 0;
   Tensor values_P;
-  Tensor gradients_P;
+  Tensor gradients_P;  // absent where nothing is trained
   std::function<void(const Parameter&)> before_read_;
 };
 
