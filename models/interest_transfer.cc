@@ -5,7 +5,7 @@
 //   which item comes next:      the item table's scores of [h_t ; c_t] projected
 // An interest is an id of each item: its category, or a group that `seqrank prepare --interests`
 // found. Joint training is the sum of the three losses; pre-training on source scenes and tuning on
-// the target is train.init_from, train.freeze and train.rate_scale. Scores of items may be raised
+// the target is train.init_from, train.freeze and train.rate_scale. Scores of items may be changed
 // by the transition: log p(y(v) | y_t), or the likeliest interest's items before all others.
 #include <algorithm>
 #include <cmath>
@@ -112,7 +112,11 @@ class InterestTransfer final : public AttentiveRanker {
     const Encoded encoded = read(tape, batch, nullptr);
     const Var last_BD = nn::select_rows(tape, encoded.state_ND, batch.last_B);
     items_.scores(ctx, score_BV, items_.scored_states(ctx, last_BD.value()));
-    raise_by_interest(tape, batch, encoded.context_ND, score_BV);
+    Tensor logit_BI = transition_logits(tape, batch, encoded.context_ND);
+    if (recommend_ == "within")
+      put_likeliest_first(ctx, logit_BI, score_BV);
+    else
+      raise_by_interest(ctx, std::move(logit_BI), score_BV);
   }
 
   Tensor next_states(Context& ctx, const Batch& batch, const TapeHooks& hooks) override {
@@ -140,7 +144,7 @@ class InterestTransfer final : public AttentiveRanker {
     item_column_ = "item." + name;
     target_column_ = "target." + name;
     const auto column = input.columns.find(item_column_);
-    SR_CHECK(column != input.columns.end() && column->second > 0, ErrorKind::usage,
+    SR_CHECK(column != input.columns.end() && column->second > 1, ErrorKind::usage,
              "--model.interest={}: items have no such feature; `seqrank prepare --interests=K` "
              "finds some, --model.interest=none does without",
              name);
@@ -191,17 +195,21 @@ class InterestTransfer final : public AttentiveRanker {
     return nn::concatenate(tape, c_ND, nn::embedding(tape, *from_, batch.ids.at(item_column_)));
   }
 
-  // score_BV += bonus_BI of the item's interest: a product with the items' interests as rows of
-  // ones and zeros.
-  void raise_by_interest(Tape& tape, const Batch& batch, Var c_ND, Tensor& score_BV) {
+  // What the last event of each sequence says of the next interest, in host memory.
+  Tensor transition_logits(Tape& tape, const Batch& batch, Var c_ND) {
     Context& ctx = tape.ctx();
     const Var state_ND = transition_state(tape, c_ND, batch);
     Tensor state_BD = ctx.empty(DType::f32, {batch.sequences, 2 * width_});
     gather_rows(ctx, state_BD, state_ND.value(), batch.last_B);
     Tensor logit_BI = ctx.empty(DType::f32, {batch.sequences, interests_});
     matmul(ctx, logit_BI, state_BD, Transpose::no, w_next_->value(), Transpose::yes, 1, 0);
-    Tensor bonus_BI = to_host(ctx, logit_BI);
-    for (std::int64_t b = 0; b < batch.sequences; ++b)
+    return to_host(ctx, logit_BI);
+  }
+
+  // score_BV += bonus_BI of the item's interest: a product with the items' interests as rows of
+  // ones and zeros.
+  void raise_by_interest(Context& ctx, Tensor bonus_BI, Tensor& score_BV) {
+    for (std::int64_t b = 0; b < bonus_BI.dim(0); ++b)
       to_bonus({bonus_BI.data<float>() + b * interests_, static_cast<std::size_t>(interests_)});
     if (!member_VI_) {
       const auto items = static_cast<std::int64_t>(interest_V_.size());
@@ -215,19 +223,38 @@ class InterestTransfer final : public AttentiveRanker {
            1);
   }
 
-  // Logits to log p, or to a step that no difference of scores reaches for the likeliest alone.
-  void to_bonus(std::span<float> logit_I) const {
-    const auto most = std::ranges::max_element(logit_I);
-    if (recommend_ == "within") {
-      const auto likeliest = most - logit_I.begin();
-      std::ranges::fill(logit_I, 0.0f);
-      logit_I[likeliest] = 1e4f;
-      return;
-    }
+  // Logits to log p. Of an unknown interest, which is never predicted: log of the mean p.
+  static void to_bonus(std::span<float> logit_I) {
+    const auto known = logit_I.subspan(1);
+    const float most = *std::ranges::max_element(known);
     double sum = 0;
-    for (const float x : logit_I) sum += std::exp(static_cast<double>(x - *most));
-    const auto log_sum = static_cast<float>(*most + std::log(sum));
-    for (float& x : logit_I) x -= log_sum;
+    for (const float x : known) sum += std::exp(static_cast<double>(x - most));
+    const auto log_sum = static_cast<float>(most + std::log(sum));
+    for (float& x : known) x -= log_sum;
+    logit_I[0] = -std::log(static_cast<float>(known.size()));
+  }
+
+  // Items of other interests than the likeliest fall below it by the least step that does. On the
+  // host: the step is of each sequence, for one that fits all would round scores to each other.
+  void put_likeliest_first(Context& ctx, const Tensor& logit_BI, Tensor& score_BV) const {
+    Tensor host_BV = to_host(ctx, score_BV);
+    for (std::int64_t b = 0; b < logit_BI.dim(0); ++b) {
+      const auto logit_I = logit_BI.span<float>().subspan(b * interests_, interests_);
+      const auto known = logit_I.subspan(1);
+      const auto likeliest = 1 + (std::ranges::max_element(known) - known.begin());
+      const auto score_V = host_BV.span<float>().subspan(b * host_BV.dim(1), host_BV.dim(1));
+      float lowest = INFINITY, highest = -INFINITY;  // of the likeliest, of the others
+      for (std::size_t v = 0; v < score_V.size(); ++v)
+        if (interest_V_[v] == likeliest)
+          lowest = std::min(lowest, score_V[v]);
+        else
+          highest = std::max(highest, score_V[v]);
+      if (highest < lowest) continue;
+      const float step = highest - lowest + 1;
+      for (std::size_t v = 0; v < score_V.size(); ++v)
+        if (interest_V_[v] != likeliest) score_V[v] -= step;
+    }
+    copy_to_device(ctx, score_BV, host_BV);
   }
 
   std::int64_t width_;

@@ -11,36 +11,84 @@
 namespace seqrank {
 namespace {
 
+constexpr int kItems = 500;
+
+std::unique_ptr<Built> build_ranking(Context& ctx, const std::string& rule) {
+  return build(ctx, "interest_transfer", {{"model.recommend", rule}}, kItems);
+}
+
+// The models have the same parameters, so that their scores differ by what the rule does alone.
 std::vector<float> scores(Context& ctx, Built& built) {
   const Batch batch = packed_batch(ctx, {{1, 2, 3, 4, 5}});
-  Tensor score_BV = ctx.empty(DType::f32, {1, 11});
+  Tensor score_BV = ctx.empty(DType::f32, {1, kItems});
   built.model->score_next(ctx, batch, score_BV);
   const auto span = score_BV.span<float>();
   return {span.begin(), span.end()};
 }
 
-// The models have the same parameters, so that their scores differ by the bonus alone.
-TEST(InterestTransfer, RecommendsByItemsByBothOrWithinTheLikeliestInterest) {
+std::vector<float> scores_by(Context& ctx, const std::string& rule) {
+  return scores(ctx, *build_ranking(ctx, rule));
+}
+
+TEST(InterestTransfer, WeightedAddsLogPOfKnownInterests) {
   Context ctx(Device::cpu, 1);
-  std::map<std::string, std::vector<float>> by;
-  for (const char* rule : {"items", "weighted", "within"}) {
-    auto built = build(ctx, "interest_transfer", {{"model.recommend", rule}});
-    by[rule] = scores(ctx, *built);
-  }
-  double sum = 0;
+  const auto items = scores_by(ctx, "items"), weighted = scores_by(ctx, "weighted");
   std::vector<float> log_p(kPackedInterests);
-  for (int v = 0; v < 11; ++v) {
-    const float bonus = by["weighted"][v] - by["items"][v];
-    if (v < kPackedInterests) {
-      log_p[v] = bonus;
-      sum += std::exp(bonus);
-    }
+  for (int v = 0; v < kItems; ++v) {
+    const float bonus = weighted[v] - items[v];
+    if (v < kPackedInterests) log_p[v] = bonus;
     EXPECT_NEAR(bonus, log_p[packed_interest(v)], 1e-5) << v;
   }
+  double sum = 0;
+  for (int i = 1; i < kPackedInterests; ++i) sum += std::exp(log_p[i]);
   EXPECT_NEAR(sum, 1, 1e-5);
-  const auto likeliest = std::ranges::max_element(log_p) - log_p.begin();
-  for (int v = 0; v < 11; ++v)
-    EXPECT_NEAR(by["within"][v] - by["items"][v], packed_interest(v) == likeliest ? 1e4 : 0, 1e-2);
+  EXPECT_NEAR(log_p[0], -std::log(kPackedInterests - 1), 1e-5);  // unknown: as one on the average
+}
+
+// Items that score as another one does, but one of each such group.
+int ties(std::vector<float> score_V) {
+  std::ranges::sort(score_V);
+  int pairs = 0;
+  for (std::size_t i = 1; i < score_V.size(); ++i) pairs += score_V[i] == score_V[i - 1];
+  return pairs;
+}
+
+TEST(InterestTransfer, WithinKeepsTheOrderOfItemsInsideAndOutsideTheLikeliestInterest) {
+  Context ctx(Device::cpu, 1);
+  const auto items = scores_by(ctx, "items"), weighted = scores_by(ctx, "weighted");
+  const auto within = scores_by(ctx, "within");
+  const auto bonus = [&](int interest) { return weighted[interest] - items[interest]; };
+  const int likeliest = bonus(1) > bonus(2) ? 1 : 2;
+  const auto wins = [&](int v) { return packed_interest(v) == likeliest; };
+  int crossed = 0;  // or there would be nothing to move
+  for (int v = 0; v < kItems; ++v) {
+    EXPECT_TRUE(!wins(v) || within[v] == items[v]) << v;
+    for (int w = 0; w < kItems; ++w) {
+      const bool before = wins(v) == wins(w) ? items[v] > items[w] : wins(v);
+      ASSERT_EQ(within[v] > within[w], before) << v << " and " << w;
+      crossed += wins(v) && !wins(w) && items[v] < items[w];
+    }
+  }
+  EXPECT_GT(crossed, 0);
+  EXPECT_EQ(ties(within), ties(items));
+}
+
+// Unknown is no answer, however likely its row of the transition says that it is.
+TEST(InterestTransfer, NeverRecommendsTheUnknownInterest) {
+  Context ctx(Device::cpu, 1);
+  for (const char* rule : {"weighted", "within"}) {
+    const auto expected = scores_by(ctx, rule);
+    for (const float factor : {1000.0f, -1000.0f}) {  // of row 1: one of them has a large logit
+      auto built = build_ranking(ctx, rule);
+      for (Parameter& p : built->store.parameters()) {
+        if (p.name != "transition.next") continue;
+        const auto next_ID = p.value().span<float>();
+        const std::int64_t width = p.shape[1];
+        for (std::int64_t d = 0; d < width; ++d) next_ID[d] = factor * next_ID[width + d];
+      }
+      EXPECT_EQ(scores(ctx, *built), expected) << rule;
+    }
+  }
 }
 
 TEST(InterestTransfer, NamesTheFeatureThatItemsDoNotHave) {
