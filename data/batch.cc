@@ -25,6 +25,8 @@ Batch to_device(Context& ctx, const Batch& host) {
         &batch.label_N,
         &batch.target_label_N,
         &batch.ahead_NK,
+        &batch.known_next.event_M,
+        &batch.known_next.id_M,
         &batch.negative_S,
         &batch.negative_log_q_S,
         &batch.own_negatives.sequence_N,

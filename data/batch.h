@@ -18,6 +18,11 @@ struct IdColumn {
   UniqueRows rows;  // of id_N; absent where there is nothing to predict
 };
 
+// The events of a batch of which a column knows something; see data/next_values.h. i32.
+struct KnownValues {
+  Tensor event_M, id_M;
+};
+
 // What a training batch asks for.
 enum class Objective {
   next,    // after each event the item that follows
@@ -97,7 +102,8 @@ struct Batch {
   std::map<std::string, IdColumn> ids;    // by the name of the column
   std::map<std::string, Tensor> numbers;  // f32 [N, 1], likewise
 
-  Tensor ahead_NK;  // u8, which values of needs.ahead_column come next (data/next_values.h)
+  Tensor ahead_NK;         // u8, which values of needs.ahead_column come next (data/next_values.h)
+  KnownValues known_next;  // of needs.ahead_column; absent likewise
 
   // Of session-parallel training alone, where each sequence is what a slot reads in this step; they
   // are sorted by falling length. i32. The slot, counted in this rank's range, whose state goes

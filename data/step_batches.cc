@@ -147,9 +147,11 @@ Batch StepBatches::pack(std::int64_t step, std::span<const Window> all, const Sh
   Batch batch = pack_inputs(dataset_, arena_, mine);
   batch.target_N = pack_targets(dataset_, arena_, mine);
   add_columns(dataset_, arena_, mine, options_.needs, WithRows::yes, batch);
-  if (!options_.needs.ahead_column.empty())
-    batch.ahead_NK = next_values(arena_, batch.ids.at(options_.needs.ahead_column), batch.offset_B1,
-                                 options_.needs.ahead);
+  if (!options_.needs.ahead_column.empty()) {
+    const IdColumn& column = batch.ids.at(options_.needs.ahead_column);
+    batch.ahead_NK = next_values(arena_, column, batch.offset_B1, options_.needs.ahead);
+    batch.known_next = known_values(arena_, column);
+  }
   if (negatives_) {
     negatives_->draw(step, all, arena_, batch);
     auto rows = shared_unique_rows(

@@ -4,9 +4,11 @@
 //   the transition:             p(y_{t+1} | y_t) = softmax(W_p [c_t ; y_t] + b) over interests
 //   which item comes next:      the item table's scores of [h_t ; c_t] projected
 // An interest is an id of each item: its category, or a group that `seqrank prepare --interests`
-// found. Joint training is the sum of the three losses; pre-training on source scenes and tuning on
-// the target is train.init_from, train.freeze and train.rate_scale. Scores of items may be changed
-// by the transition: log p(y(v) | y_t), or the likeliest interest's items before all others.
+// found. Unknown interests, id 0, are read and never predicted: they are no label, no target of the
+// transition, and nothing to recommend. Joint training is the sum of the three losses; pre-training
+// on source scenes and tuning on the target is train.init_from, train.freeze and train.rate_scale.
+// Scores of items may be changed by the transition: log p(y(v) | y_t), or the likeliest interest's
+// items before all others.
 #include <algorithm>
 #include <cmath>
 
@@ -97,12 +99,13 @@ class InterestTransfer final : public AttentiveRanker {
           tape, loss,
           nn::binary_cross_entropy(tape, next_interests(tape, encoded.context_ND), batch.ahead_NK,
                                    batch.global_targets * interests_, interest_weight_));
-    if (transition_weight_ > 0)
-      loss =
-          nn::add_losses(tape, loss,
-                         nn::softmax_loss(tape, transition_state(tape, encoded.context_ND, batch),
-                                          Var(*w_next_), batch.ids.at(target_column_).id_N,
-                                          batch.global_targets, {}, transition_weight_));
+    if (transition_weight_ > 0) {
+      const Var state_MD = nn::select_rows(tape, transition_state(tape, encoded.context_ND, batch),
+                                           batch.known_next.event_M);
+      loss = nn::add_losses(tape, loss,
+                            nn::softmax_loss(tape, state_MD, Var(*w_next_), batch.known_next.id_M,
+                                             batch.global_targets, {}, transition_weight_));
+    }
     return loss;
   }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "tests/models/built_model.h"
 #include "tests/support/packed_batch.h"
@@ -89,6 +90,78 @@ TEST(InterestTransfer, NeverRecommendsTheUnknownInterest) {
       EXPECT_EQ(scores(ctx, *built), expected) << rule;
     }
   }
+}
+
+// Losses of interests besides the one of items, by weights of interests that come next and of the
+// transition, once `change` has made them independent of the context.
+double loss_of_interests(Context& ctx, const Batch& batch, const char* ahead, const char* next,
+                         const std::function<void(Parameter&)>& change) {
+  const auto loss_with = [&](const char* interest_weight, const char* transition_weight) {
+    auto built = build(ctx, "interest_transfer",
+                       {{"model.interest_weight", interest_weight},
+                        {"model.transition_weight", transition_weight},
+                        {"model.dropout", "0"}});
+    for (Parameter& p : built->store.parameters()) change(p);
+    return loss_of(ctx, *built, batch);
+  };
+  return loss_with(ahead, next) - loss_with("0", "0");
+}
+
+const std::vector<std::vector<int>> kSequences = {{1, 2, 3, 4, 6}, {7, 3, 9}, {5, 0, 8, 10, 2}};
+
+// The labels by hand: of event i of a sequence, the known interests of its next two items.
+TEST(InterestTransfer, LearnsNextInterestsThatAreKnown) {
+  Context ctx(Device::cpu, 1);
+  const std::vector<double> logit = {3, -1, 0.5};
+  double expected = 0;
+  std::int64_t targets = 0;
+  for (const auto& s : kSequences) {
+    for (std::size_t i = 0; i + 1 < s.size(); ++i, ++targets) {
+      std::vector<double> label(kPackedInterests, 0);
+      for (std::size_t j = i + 1; j < std::min(i + 1 + kPackedAhead, s.size()); ++j)
+        if (s[j] % kPackedInterests != 0) label[s[j] % kPackedInterests] = 1;
+      for (int k = 0; k < kPackedInterests; ++k)
+        expected += std::log1p(std::exp(logit[k])) - label[k] * logit[k];
+    }
+  }
+  expected /= static_cast<double>(targets * kPackedInterests);
+  const auto change = [&](Parameter& p) {
+    const auto value = p.value().span<float>();
+    if (p.name == "interest.label.w") std::ranges::fill(value, 0.0f);
+    if (p.name == "interest.label.b") std::ranges::copy(logit, value.begin());
+  };
+  const Batch batch = packed_batch(ctx, kSequences);
+  EXPECT_NEAR(loss_of_interests(ctx, batch, "2", "0", change), 2 * expected, 1e-5);
+}
+
+// p(y | y_t) from the interest y_t alone, over targets whose interest is known.
+TEST(InterestTransfer, LearnsTransitionsToKnownInterests) {
+  Context ctx(Device::cpu, 1);
+  double expected = 0;
+  std::int64_t targets = 0;
+  const auto change = [](Parameter& p) {  // logit of y after x: (x + 1) * (y - 1)
+    const auto value = p.value().span<float>();
+    if (p.name != "transition.from" && p.name != "transition.next") return;
+    std::ranges::fill(value, 0.0f);
+    const std::int64_t width = p.shape[1];
+    for (int i = 0; i < kPackedInterests; ++i)
+      if (p.name == "transition.from")
+        value[i * width] = static_cast<float>(i + 1);
+      else
+        value[i * width + width / 2] = static_cast<float>(i - 1);
+  };
+  for (const auto& s : kSequences) {
+    for (std::size_t i = 0; i + 1 < s.size(); ++i, ++targets) {
+      const int from = s[i] % kPackedInterests + 1, to = s[i + 1] % kPackedInterests;
+      if (to == 0) continue;
+      double sum = 0;
+      for (int y = 0; y < kPackedInterests; ++y) sum += std::exp(from * (y - 1));
+      expected += std::log(sum) - from * (to - 1);
+    }
+  }
+  const Batch batch = packed_batch(ctx, kSequences);
+  EXPECT_NEAR(loss_of_interests(ctx, batch, "0", "3", change),
+              3 * expected / static_cast<double>(targets), 1e-5);
 }
 
 TEST(InterestTransfer, NamesTheFeatureThatItemsDoNotHave) {

@@ -117,6 +117,7 @@ Batch packed_batch(Context& ctx, const std::vector<std::vector<int>>& sequences,
   batch.ids["target.interest"] = column(kPackedInterests, targets);
   batch.ahead_NK =
       next_values(ctx.arena(), batch.ids["target.interest"], batch.offset_B1, kPackedAhead);
+  batch.known_next = known_values(ctx.arena(), batch.ids["target.interest"]);
   add_users_and_labels(ctx, sequences, batch);
   return batch;
 }
