@@ -1,9 +1,10 @@
 // attention_rnn: a recurrent encoder (LSTM or GRU) whose states h_j are pooled by additive
 // attention over the past, c_t = sum_{j<=t} a_j h_j; the next item is ranked by [h_t ; c_t]
 // projected to the width of the item table. After NARM (Li et al., CIKM 2017) and additive
-// attention (Bahdanau et al. 2015). No time features.
+// attention (Bahdanau et al. 2015).
 #include "models/model.h"
 #include "models/nn/attention_weights.h"
+#include "models/nn/input_layer.h"
 #include "models/nn/item_ranker.h"
 #include "models/nn/layers.h"
 
@@ -30,6 +31,7 @@ class AttentionRnn final : public AttentiveRanker {
         {"model.dropout", OptionKind::real, "0.2",
          "dropout on the input, between layers and on the output state", "0..0.95"},
     };
+    for (OptionSpec& spec : InputLayer::options("none")) specs.push_back(std::move(spec));
     for (OptionSpec& spec : ItemTable::options()) specs.push_back(std::move(spec));
     return specs;
   }
@@ -44,7 +46,8 @@ class AttentionRnn final : public AttentiveRanker {
                                                               : Activation::identity),
         pooling_(pool_named(input.options.text("model.pooling"))),
         skip_(input.options.flag("model.skip")),
-        dropout_(static_cast<float>(input.options.real("model.dropout"))) {
+        dropout_(static_cast<float>(input.options.real("model.dropout"))),
+        input_(input, width_) {
     ParameterStore& store = input.parameters;
     const auto layers = input.options.integer("model.layers");
     for (int i = 0; i < layers; ++i)
@@ -66,7 +69,7 @@ class AttentionRnn final : public AttentiveRanker {
     items_.declare_output(input.options, store);
   }
 
-  BatchNeeds needs() const override { return items_.needs(); }
+  BatchNeeds needs() const override { return items_.needs(input_.needs()); }
 
  private:
   static Pool pool_named(const std::string& name) {
@@ -78,7 +81,7 @@ class AttentionRnn final : public AttentiveRanker {
 
   // Weights: of the context after the last event, before pooling over contexts.
   Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) override {
-    Var h_ND = nn::dropout(tape, items_.lookup(tape, batch), dropout_, batch);
+    Var h_ND = nn::dropout(tape, input_(tape, items_, batch), dropout_, batch);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       if (i > 0) h_ND = nn::dropout(tape, h_ND, dropout_, batch);
       h_ND = nn::recurrence(tape, cell_, h_ND, layers_[i], batch);
@@ -111,6 +114,7 @@ class AttentionRnn final : public AttentiveRanker {
   Pool pooling_;
   bool skip_;
   float dropout_;
+  InputLayer input_;
   std::vector<nn::RecurrenceParameters> layers_;
   Parameter* w_key_;
   Parameter* w_query_ = nullptr;  // null: running attention

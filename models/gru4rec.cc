@@ -2,9 +2,14 @@
 // Hidasi and Karatzoglou, CIKM 2018): each of train.batch slots reads the next events of its
 // session in a step and keeps its state for the next one; no gradient goes back further. Where it
 // ranks, it reads a history from its beginning. What is kept is the state before its dropout.
+// Columns of events are added to items, but for their places: a slot counts from where a step
+// begins, and not from where its session does.
+#include <algorithm>
+
 #include "backend/ops/activation.h"
 #include "backend/ops/embedding.h"
 #include "models/model.h"
+#include "models/nn/input_layer.h"
 #include "models/nn/item_ranker.h"
 #include "models/nn/layers.h"
 
@@ -19,9 +24,10 @@ class Gru4Rec final : public ItemRanker {
         {"model.layers", OptionKind::integer, "1", "of the GRU", "1..16"},
         {"model.unroll", OptionKind::integer, "1",
          "events that a slot reads in a step; gradients go back within them", "1..4096"},
-        {"model.input_dropout", OptionKind::real, "0", "on item vectors", "0..0.95"},
+        {"model.input_dropout", OptionKind::real, "0", "on what is read of events", "0..0.95"},
         {"model.dropout", OptionKind::real, "0", "on the states of each layer", "0..0.95"},
     };
+    for (OptionSpec& spec : InputLayer::options("none")) specs.push_back(std::move(spec));
     for (OptionSpec& spec : ItemTable::options()) specs.push_back(std::move(spec));
     return specs;
   }
@@ -31,7 +37,12 @@ class Gru4Rec final : public ItemRanker {
         width_(input.options.integer("model.width")),
         unroll_(input.options.integer("model.unroll")),
         input_dropout_(static_cast<float>(input.options.real("model.input_dropout"))),
-        dropout_(static_cast<float>(input.options.real("model.dropout"))) {
+        dropout_(static_cast<float>(input.options.real("model.dropout"))),
+        input_(input, width_) {
+    const BatchNeeds read = input_.needs();
+    SR_CHECK(std::ranges::find(read.columns, "position") == read.columns.end(), ErrorKind::usage,
+             "--model.input: gru4rec has no use for position: it is trained on parts of sessions, "
+             "in each of which places are counted anew; leave it out");
     for (std::int64_t i = 0; i < input.options.integer("model.layers"); ++i)
       layers_.push_back(nn::declare_recurrence(input.parameters, "rnn." + std::to_string(i),
                                                Cell::gru, width_, width_));
@@ -39,7 +50,7 @@ class Gru4Rec final : public ItemRanker {
   }
 
   BatchNeeds needs() const override {
-    BatchNeeds needs;
+    BatchNeeds needs = input_.needs();
     needs.slot_events = unroll_;
     return items_.needs(needs);
   }
@@ -56,7 +67,7 @@ class Gru4Rec final : public ItemRanker {
 
  private:
   Var encode(Tape& tape, const Batch& batch, Tensor*) override {
-    Var h_ND = nn::dropout(tape, items_.lookup(tape, batch), input_dropout_, batch);
+    Var h_ND = nn::dropout(tape, input_(tape, items_, batch), input_dropout_, batch);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       h_ND = nn::recurrence(tape, Cell::gru, h_ND, layers_[i], batch, kept_state(tape, i, batch));
       keep_state(tape, i, h_ND, batch);
@@ -82,6 +93,7 @@ class Gru4Rec final : public ItemRanker {
 
   std::int64_t width_, unroll_;
   float input_dropout_, dropout_;
+  InputLayer input_;
   std::vector<nn::RecurrenceParameters> layers_;
   std::vector<Tensor> state_;  // of each layer [slots of this rank + 1, D]; the last row is zero
 };

@@ -135,6 +135,46 @@ INSTANTIATE_TEST_SUITE_P(Worlds, SlotBatches,
                          testing::Values(Setting{1, 1}, Setting{3, 1}, Setting{2, 3},
                                          Setting{7, 2}));
 
+// A part has no events before it in its batch, and its columns are those of the session all the
+// same.
+TEST(SlotSchedule, ColumnsOfPartsAreThoseOfTheirSessions) {
+  test::Scratch scratch;
+  DatasetWriter writer(scratch.file("a.h5"));
+  const auto time_of = [](std::int64_t s, std::int64_t t) { return s * 5000 + t * t * 1700; };
+  for (std::int32_t s = 0; s < 9; ++s) {
+    std::vector<std::int32_t> items;
+    std::vector<std::int64_t> times;
+    for (std::int32_t t = 0; t < 3 + s; ++t) {
+      items.push_back(s * kStep + t);
+      times.push_back(time_of(s, t));
+    }
+    writer.add_sequence(items, times);
+  }
+  writer.finish(9 * kStep);
+  const Dataset dataset = Dataset::open(scratch.file("a.h5"));
+  Arena arena;
+  LoaderOptions options;
+  options.global_batch = 2;
+  options.needs.slot_events = 2;
+  options.needs.columns = {"gap", "hour"};
+  TrainLoader loader(Protocol(dataset), arena, options);
+  int inside = 0;  // parts that go on in a session
+  for (std::int64_t step = 0; step < loader.steps_per_epoch(); ++step) {
+    const Batch batch = loader.next();
+    for (std::int64_t n = 0; n < batch.events; ++n) {
+      const std::int64_t s = at(batch.item_N, n) / kStep, t = at(batch.item_N, n) % kStep;
+      const std::int64_t gap = t == 0 ? 0 : time_of(s, t) - time_of(s, t - 1);
+      int bucket = 0;
+      while ((std::int64_t{2} << bucket) <= gap + 1) ++bucket;
+      EXPECT_EQ(at(batch.ids.at("gap").id_N, n), bucket) << s << " " << t;
+      EXPECT_EQ(at(batch.ids.at("hour").id_N, n), time_of(s, t) / 3600 % 24) << s << " " << t;
+    }
+    for (std::int64_t b = 0; b < batch.sequences; ++b)
+      inside += at(batch.item_N, at(batch.offset_B1, b)) % kStep > 0;
+  }
+  EXPECT_GT(inside, 0);
+}
+
 TEST(SlotSchedule, EpochsDiffer) {
   test::Scratch scratch;
   DatasetWriter writer(scratch.file("a.h5"));

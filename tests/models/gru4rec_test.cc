@@ -59,6 +59,17 @@ TEST_P(Gru4Rec, SessionsInPartsHaveTheLossesOfWholeOnes) {
   EXPECT_NEAR(parts / whole, 1, 1e-6);
 }
 
+TEST(Gru4RecInput, PlacesAreRefused) {
+  Context ctx(Device::cpu, 1);
+  try {
+    build(ctx, "gru4rec", {{"model.input", "gap,position"}});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.exit_code(), 2);
+    EXPECT_NE(std::string(error.what()).find("--model.input: gru4rec"), std::string::npos);
+  }
+}
+
 TEST_P(Gru4Rec, ScoringAndEmptyStepsLeaveStatesAlone) {
   loss_sum(slot_batch(ctx_, {{1, 2, 3}, {7, 3}}, {2, 2}, {1, 2}));
   const auto state = carried_[0].row_SD.span<float>();

@@ -205,7 +205,8 @@ INSTANTIATE_TEST_SUITE_P(
                                 {{"model.pooling", "max"}},
                                 {{"model.tied", "no"}},
                                 {{"model.score", "cosine"}, {"model.temperature", "0.2"}},
-                                {{"model.label_smoothing", "0.1"}}})));
+                                {{"model.label_smoothing", "0.1"}},
+                                {{"model.input", "position,gap,hour,item.interest"}}})));
 INSTANTIATE_TEST_SUITE_P(SasRec, ModelForms,
                          testing::ValuesIn(forms_of("sasrec", {{},
                                                                {{"model.heads", "2"}},
@@ -241,6 +242,7 @@ INSTANTIATE_TEST_SUITE_P(Gru4Rec, ModelForms,
                                                                 {{"model.layers", "2"},
                                                                  {"model.dropout", "0.2"},
                                                                  {"model.input_dropout", "0.2"}},
+                                                                {{"model.input", "gap,weekday"}},
                                                                 {{"model.tied", "no"}}})));
 INSTANTIATE_TEST_SUITE_P(Narm, ModelForms,
                          testing::ValuesIn(forms_of("narm", {{},
