@@ -13,9 +13,9 @@
 #include "launch/ranks.h"
 #include "launch/report.h"
 #include "launch/table.h"
+#include "trainer/available_memory.h"
 #include "trainer/bench_catalogue.h"
 #include "trainer/bench_runner.h"
-#include "trainer/memory_plan.h"
 
 namespace seqrank {
 namespace {

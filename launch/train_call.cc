@@ -22,11 +22,13 @@ std::vector<OptionSpec> options_of_call() {
   for (OptionSpec& spec : world_options()) specs.push_back(spec);
   specs.push_back(json_option());
   specs.push_back({"ranks", OptionKind::integer, "1",
-                   "with --dry-run: of how many ranks to tell the memory", "1..1000000"});
+                   "with --dry-run: of how many ranks, on one host, to tell the memory",
+                   "1..1000000"});
   specs.push_back(
       {"memory", OptionKind::text, "",
        "what a rank may take of its device's memory, such as 64G: what would take more is refused "
-       "before it begins. With --dry-run default: what there is here"});
+       "before it begins. With --dry-run default: what there is here, of a host's memory for all "
+       "ranks together"});
   return specs;
 }
 

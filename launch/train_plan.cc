@@ -15,6 +15,7 @@
 #include "launch/report.h"
 #include "launch/table.h"
 #include "launch/train_call.h"
+#include "trainer/available_memory.h"
 #include "trainer/memory_plan.h"
 
 namespace seqrank {
@@ -23,6 +24,16 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kMostRanks = 4096;
+
+// What may be taken; 0: nobody knows, or nobody asks.
+struct Room {
+  std::int64_t of_rank = 0;  // of its device
+  std::int64_t of_host = 0;  // by all ranks, which are imagined on one host
+  bool holds_rank(const MemoryPlan& plan) const { return has_room(plan.total(), 1, of_rank); }
+  bool holds_host(const MemoryPlan& plan, int ranks) const {
+    return has_room(plan.host_bytes(), ranks, of_host);
+  }
+};
 
 std::string plan_text(const MemoryPlan& plan, int ranks) {
   std::vector<std::vector<std::string>> rows;
@@ -35,13 +46,16 @@ std::string plan_text(const MemoryPlan& plan, int ranks) {
   if (plan.device != Device::cpu)
     rows.push_back({"beside it, of the host", memory_words(plan.host_bytes())});
   if (plan.table_bytes > 0) rows.push_back({"of that, tables", memory_words(plan.table_bytes)});
+  if (ranks > 1)
+    rows.push_back({fmt::format("of one host, by its {} ranks", ranks),
+                    memory_words(ranks * plan.host_bytes())});
   if (plan.file_bytes > 0) rows.push_back({"beside it, in files", memory_words(plan.file_bytes)});
   return fmt::format("\n{} parameters; a rank of {} takes at most\n", with_commas(plan.parameters),
                      ranks) +
          format_table({plan.device == Device::cpu ? "memory" : "memory of a GPU", "at most"}, rows);
 }
 
-std::string plan_json(const MemoryPlan& plan, int ranks, std::int64_t available) {
+std::string plan_json(const MemoryPlan& plan, int ranks, const Room& room) {
   const Json json = {{"ranks", ranks},
                      {"device", device_name(plan.device)},
                      {"parameters", plan.parameters},
@@ -52,25 +66,31 @@ std::string plan_json(const MemoryPlan& plan, int ranks, std::int64_t available)
                      {"file_bytes", plan.file_bytes},
                      {"table_bytes", plan.table_bytes},
                      {"cache_bytes", plan.cache_bytes},
-                     {"available_bytes", available}};
+                     {"available_bytes", room.of_rank},
+                     {"host_bytes", ranks * plan.host_bytes()},
+                     {"host_available_bytes", room.of_host}};
   return json.dump(2) + "\n";
 }
 
-// Looks for settings under which a rank takes no more than it may.
+// Looks for settings under which the ranks take no more than they may.
 class Fitting {
  public:
   // groups: table.group of more ranks than these, of which nobody knows the hosts.
   Fitting(const Dataset& dataset, const Options& run, const std::string& groups,
-          const PlannedRanks& ranks, std::int64_t available)
-      : dataset_(dataset), run_(run), groups_(groups), ranks_(ranks), available_(available) {}
+          const PlannedRanks& ranks, const Room& room)
+      : dataset_(dataset), run_(run), groups_(groups), ranks_(ranks), room_(room) {}
 
-  // "--train.batch=48, 8 ranks or --loss.kind=sampled_softmax"; "" where nothing does.
-  std::string words() const {
+  // "--train.batch=48, 8 ranks or --loss.kind=sampled_softmax"; "" where nothing does. More ranks
+  // take less each, and more together.
+  std::string words(bool fewer_ranks) const {
     std::vector<std::string> found;
     if (const std::int64_t batch = largest_batch(); batch > 0)
       found.push_back(fmt::format("--train.batch={}", batch));
     if (ranks_.count > 1 && fits(ranks_.count, kSplit)) found.emplace_back("--table.split=yes");
-    if (const int ranks = fewest_ranks({}); ranks > 0) {
+    if (fewer_ranks) {
+      if (const int ranks = most_ranks(); ranks > 0)
+        found.push_back(fmt::format("{} rank{}", ranks, ranks == 1 ? "" : "s"));
+    } else if (const int ranks = fewest_ranks({}); ranks > 0) {
       found.push_back(fmt::format("{} ranks", ranks));
     } else if (const int split = fewest_ranks(kSplit); split > 0) {
       found.push_back(fmt::format("{} ranks and --table.split=yes", split));
@@ -106,7 +126,8 @@ class Fitting {
       if (ranks != ranks_.count) changed.set("table.group", groups_, "plan");
       for (const auto& [key, value] : settings) changed.set(key, value, "plan");
       const PlannedRanks others{ranks, ranks_.threads, ranks_.device};
-      return plan_memory(dataset_, changed, others).total() <= available_;
+      const MemoryPlan plan = plan_memory(dataset_, changed, others);
+      return room_.holds_rank(plan) && room_.holds_host(plan, ranks);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::usage) throw;
       return false;
@@ -138,23 +159,41 @@ class Fitting {
     return enough;
   }
 
+  // Of fewer than there are; 0: none.
+  int most_ranks() const {
+    if (ranks_.count == 1 || !fits(1, {})) return 0;
+    int few_enough = 1;
+    for (int too_many = ranks_.count; too_many - few_enough > 1;) {
+      const int middle = (few_enough + too_many) / 2;
+      (fits(middle, {}) ? few_enough : too_many) = middle;
+    }
+    return few_enough;
+  }
+
   const Dataset& dataset_;
   const Options& run_;
   std::string groups_;
   PlannedRanks ranks_;
-  std::int64_t available_;
+  Room room_;
 };
 
-void refuse_too_much(const MemoryPlan& plan, const Fitting& fitting, std::int64_t available) {
-  if (available == 0 || plan.total() <= available) return;
-  const std::string fits = fitting.words();
+void refuse_too_much(const MemoryPlan& plan, int ranks, const Fitting& fitting, const Room& room) {
+  const bool of_rank = !room.holds_rank(plan);
+  if (!of_rank && room.holds_host(plan, ranks)) return;
+  const std::string fits = fitting.words(!of_rank);
+  const std::string too_much =
+      of_rank ? fmt::format("a rank would take {} and may take {}", memory_words(plan.total()),
+                            memory_words(room.of_rank))
+              : fmt::format(
+                    "{} rank{} on one host would take {} of its memory, {} each, and {} are "
+                    "free here (--memory tells what a rank may take elsewhere)",
+                    ranks, ranks == 1 ? "" : "s", memory_words(ranks * plan.host_bytes()),
+                    memory_words(plan.host_bytes()), memory_words(room.of_host));
   throw Error(ErrorKind::device,
-              fmt::format("a rank would take {} and may take {}; {}", memory_words(plan.total()),
-                          memory_words(available),
-                          fits.empty() ? "no smaller batch, no number of ranks and no drawn "
+              too_much + (fits.empty() ? "; no smaller batch, no number of ranks and no drawn "
                                          "negatives would fit: make the model narrower "
                                          "(--model.width)"
-                                       : "it would fit with " + fits));
+                                       : "; it would fit with " + fits));
 }
 
 // As `--device` would have it here.
@@ -164,11 +203,12 @@ Device planned_device(const Options& given) {
                                                                          : Device::cpu;
 }
 
-// 0: it is not known.
-std::int64_t memory_here(Device device) {
-  if (device == Device::cpu) return available_memory_bytes();
+// A GPU for each rank. --memory may speak of another machine, of which nobody knows the rest.
+Room room_of(const Options& given, Device device) {
+  if (given.has("memory")) return {parse_memory_size("memory", given.text("memory")), 0};
+  if (device == Device::cpu) return {0, available_memory_bytes()};
   const std::vector<DeviceFacts> devices = cuda_facts().devices;
-  return devices.empty() ? 0 : devices[0].memory_bytes;
+  return {devices.empty() ? 0 : devices[0].memory_bytes, available_memory_bytes()};
 }
 
 }  // namespace
@@ -178,25 +218,23 @@ void tell_memory_plan(const Options& given, const Dataset& dataset) {
   const PlannedRanks ranks{static_cast<int>(given.integer("ranks")),
                            static_cast<int>(given.integer("threads")), planned_device(given)};
   const MemoryPlan plan = plan_memory(dataset, run, ranks);
-  const std::int64_t available = given.has("memory")
-                                     ? parse_memory_size("memory", given.text("memory"))
-                                     : memory_here(ranks.device);
+  const Room room = room_of(given, ranks.device);
   print_out(plan_text(plan, ranks.count));
-  if (given.has("json")) write_file(given.text("json"), plan_json(plan, ranks.count, available));
-  refuse_too_much(plan, {dataset, run, run.text("table.group"), ranks, available}, available);
+  if (given.has("json")) write_file(given.text("json"), plan_json(plan, ranks.count, room));
+  refuse_too_much(plan, ranks.count, {dataset, run, run.text("table.group"), ranks, room}, room);
 }
 
 void check_memory(const Options& given, const Dataset& dataset, Communicator& comm,
                   const Context& ctx) {
   if (!given.has("memory")) return;
-  const std::int64_t available = parse_memory_size("memory", given.text("memory"));
   Options run = options_of_run(given);
   const std::string groups = run.text("table.group");
   if (groups == "node")
     run.set("table.group", std::to_string(comm.split_shared()->size()), "this run's hosts");
   const PlannedRanks ranks{comm.size(), ctx.threads(), ctx.device()};
-  refuse_too_much(plan_memory(dataset, run, ranks), {dataset, run, groups, ranks, available},
-                  available);
+  const Room room = room_of(given, ranks.device);
+  refuse_too_much(plan_memory(dataset, run, ranks), ranks.count,
+                  {dataset, run, groups, ranks, room}, room);
 }
 
 }  // namespace seqrank

@@ -2,11 +2,8 @@
 #include "trainer/memory_plan.h"
 
 #include <algorithm>
-#include <fstream>
 #include <functional>
-#include <limits>
 #include <numeric>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -74,19 +71,15 @@ Options of_one_host(Options options) {
   return options;
 }
 
-// The first number of a file; none where there is no such file, or a word.
-std::int64_t number_in(const char* path) {
-  std::int64_t value = std::numeric_limits<std::int64_t>::max();
-  std::ifstream in(path);
-  if (!(in >> value)) return std::numeric_limits<std::int64_t>::max();
-  return value;
-}
-
 }  // namespace
 
 std::int64_t MemoryPlan::total() const {
   return std::accumulate(peak_bytes.begin(), peak_bytes.end(),
                          device == Device::cpu ? checkpoint_bytes : cache_bytes);
+}
+
+std::int64_t MemoryPlan::host_bytes() const {
+  return device == Device::cpu ? total() : pinned_bytes + table_bytes;
 }
 
 MemoryPlan plan_memory(const Dataset& dataset, const Options& options, const PlannedRanks& ranks) {
@@ -115,17 +108,6 @@ std::int64_t plan_table_files(const Dataset& dataset, const Options& options, in
   const auto comm = make_planned_communicator(ranks);
   const TrainingParts parts(ctx, *comm, dataset, of_one_host(options));
   return parts.table_memory ? parts.table_memory->bytes() : 0;
-}
-
-std::int64_t available_memory_bytes() {
-  std::int64_t available = std::numeric_limits<std::int64_t>::max();
-  std::ifstream in("/proc/meminfo");
-  for (std::string word; in >> word;)
-    if (word == "MemAvailable:" && in >> available) available *= 1024;
-  const std::int64_t limit = number_in("/sys/fs/cgroup/memory.max");
-  if (limit != std::numeric_limits<std::int64_t>::max())
-    available = std::min(available, limit - number_in("/sys/fs/cgroup/memory.current"));
-  return available == std::numeric_limits<std::int64_t>::max() ? 0 : available;
 }
 
 }  // namespace seqrank

@@ -20,8 +20,8 @@ struct MemoryPlan {
   std::int64_t parameters = 0;  // elements
   // Of the device's memory, as if all peaks came at once; a CPU's is the host's.
   std::int64_t total() const;
-  // Of the host's, where the device is another; a save's copy is pinned.
-  std::int64_t host_bytes() const { return pinned_bytes + table_bytes; }
+  // Of the host's, all of it on a CPU; beside a GPU a save's copy is pinned.
+  std::int64_t host_bytes() const;
 };
 
 // Who is imagined. threads: of a CPU, for each.
@@ -38,9 +38,5 @@ MemoryPlan plan_memory(const Dataset& dataset, const Options& options, const Pla
 
 // Bytes of a rank's tables in files, no step planned. Likewise.
 std::int64_t plan_table_files(const Dataset& dataset, const Options& options, int ranks);
-
-// What this machine could still give to programs, 0 where it does not say; a limit of the process's
-// control group counts, too.
-std::int64_t available_memory_bytes();
 
 }  // namespace seqrank

@@ -5,9 +5,9 @@
 
 #include "backend/mapped_memory.h"
 #include "backend/ops/activation.h"
+#include "trainer/available_memory.h"
 #include "trainer/file_memory.h"
 #include "trainer/host_pieces.h"
-#include "trainer/memory_plan.h"
 
 namespace seqrank {
 namespace {
@@ -51,13 +51,13 @@ std::int64_t bytes_of_ranges(const ParameterStore& parameters, const TableGroups
 // ask at once. Collective.
 void expect_room_on_host(Communicator& ranks, std::int64_t bytes_a_rank) {
   const int here = ranks.split_shared()->size();
-  const auto available = static_cast<double>(available_memory_bytes());
-  const double bytes = static_cast<double>(bytes_a_rank) * here;
-  SR_CHECK(available == 0 || bytes <= available, ErrorKind::device,
+  const std::int64_t available = available_memory_bytes();
+  SR_CHECK(has_room(bytes_a_rank, here, available), ErrorKind::device,
            "--table.tier=host: the tables of this host's ranks ({}), and what saving them takes, "
            "are {:.1f} GB of its memory, and {:.1f} are free: use more hosts, or make the model "
            "narrower (--model.width)",
-           here, bytes / 1e9, available / 1e9);
+           here, static_cast<double>(bytes_a_rank) * here / 1e9,
+           static_cast<double>(available) / 1e9);
 }
 
 }  // namespace

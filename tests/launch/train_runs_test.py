@@ -124,6 +124,7 @@ def dry_run_tells_the_memory_that_a_run_takes(program):
     dry = train_command(program, 1, "run", "--train.epochs=2", "--dry-run", "--json=plan.json")
     told = subprocess.run([*dry, "--ranks=2"], capture_output=True, text=True, timeout=60)
     assert told.returncode == 0 and "a rank of 2 takes at most" in told.stdout, told
+    assert "of one host, by its 2 ranks" in told.stdout, told
     assert not os.path.exists("run"), "a dry run wrote something"
     train(program, 2, "run", "--train.epochs=2", "--json=taken.json")
     with open("plan.json", encoding="utf-8") as plan, open("taken.json", encoding="utf-8") as taken:
@@ -165,6 +166,31 @@ def too_little_memory_is_refused_with_what_would_fit(program):
         train(program, ranks, f"fits{ranks}", *few, *last)
 
 
+def ranks_of_one_host_share_its_memory(program):
+    """A rank would fit, all of them would not; and what is named fits."""
+    subprocess.run([program, "synth", "--items=100000", "--sequences=300", "--length=20",
+                    "--clusters=8", "--output=data.h5"], check=True, stdout=subprocess.DEVNULL)
+
+    def dry_run(ranks, *more):
+        dry = [program, "train", "--data=data.h5", "--run=none", "--model.width=256",
+               "--train.evaluate_every=0", "--table.split=no", f"--ranks={ranks}", "--dry-run",
+               "--json=plan.json", *more]
+        return subprocess.run(dry, capture_output=True, text=True, timeout=120)
+
+    dry_run(64)
+    with open("plan.json", encoding="utf-8") as plan:
+        plan = json.load(plan)
+    ranks = plan["host_available_bytes"] * 4 // (plan["host_bytes"] // 64)
+    refused = dry_run(ranks)
+    assert refused.returncode == DEVICE and refused.stderr.count("\n") == 1, refused
+    assert f"{ranks} ranks on one host would take " in refused.stderr, refused
+    fewer = int(refused.stderr.rsplit(" ranks", 1)[0].split()[-1])
+    assert 1 < fewer < ranks, refused
+    assert dry_run(fewer // 2).returncode == 0, fewer  # others may take memory meanwhile
+    elsewhere = dry_run(ranks, "--memory=64G")
+    assert elsewhere.returncode == 0, elsewhere
+
+
 CASES = {f.__name__: f for f in (
     equal_loss_on_1_2_and_4_ranks,
     split_tables_have_the_losses_of_whole_ones,
@@ -174,6 +200,7 @@ CASES = {f.__name__: f for f in (
     ten_lines_of_h5py_train,
     dry_run_tells_the_memory_that_a_run_takes,
     too_little_memory_is_refused_with_what_would_fit,
+    ranks_of_one_host_share_its_memory,
 )}
 
 
