@@ -71,9 +71,13 @@ OptionSpec cold_items_option() {
 
 void serve_cold_items(Context& ctx, Communicator& comm, const Options& given,
                       const Dataset& dataset, LoadedModel& loaded) {
-  const bool has_vectors =  // models that are counted have none
-      std::ranges::any_of(loaded.parameters.parameters(), &Parameter::by_item);
-  if (given.text("cold-items") == "kept" || !has_vectors) return;
+  if (given.text("cold-items") == "kept") return;
+  if (std::ranges::none_of(loaded.parameters.parameters(), &Parameter::by_item)) {
+    if (comm.rank() == 0)
+      warn(fmt::format("{}: it has no vectors of items; --cold-items={} changes nothing",
+                       loaded.origin, given.text("cold-items")));
+    return;
+  }
   const Protocol protocol(dataset, protocol_options_from(loaded.options));
   const ColdItems items = give_vectors_by_features(ctx, comm, loaded.parameters, protocol);
   if (comm.rank() == 0)

@@ -47,7 +47,9 @@ ClickInput::ClickInput(const ModelInput& input, std::int64_t width)
           {Initialiser::Kind::normal, static_cast<float>(input.options.real("model.item_scale"))})),
       event_columns_(input, "model.input", "", width),
       target_columns_(input, "model.target_input", "target.", width),
-      user_columns_(input, "model.user_input", "user.", width) {}
+      user_columns_(input, "model.user_input", "user.", width) {
+  table_VD_->by_item = true;
+}
 
 BatchNeeds ClickInput::needs() const {
   BatchNeeds needs;

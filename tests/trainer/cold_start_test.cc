@@ -7,6 +7,8 @@
 #include "data/dataset_writer.h"
 #include "tests/data/data_test_support.h"
 #include "tests/support/tensor_values.h"
+#include "trainer/build_model.h"
+#include "trainer/evaluate.h"
 
 namespace seqrank {
 namespace {
@@ -18,10 +20,11 @@ class ColdStart : public testing::Test {
  protected:
   // Six items, of which the last events of sequences (the test of protocol p1, and validation)
   // alone have 3, 4 and 5. With kinds, colours and scenes where they are asked for.
-  Dataset made(bool features) {
+  Dataset made(bool features, bool labels = false) {
     DatasetWriter writer(scratch_.file("a.h5"));
     writer.add_sequence(Items{0, 0, 1, 3, 4}, {});
     writer.add_sequence(Items{2, 1, 5, 0}, {});
+    if (labels) writer.append("/event/label", std::vector<std::uint8_t>(9, 1));
     if (features) {
       writer.append("/event/domain", Items{0, 0, 1, 1, 1, 1, 1, 0, 0});
       writer.append("/item/feature/colour", Items{1, 2, 2, 2, 0, 0});
@@ -61,6 +64,33 @@ TEST_F(ColdStart, ItemsGetTheMeanOfTheirFeatures) {
               ElementsAre(1, 2, 3, 4, 5, 6, 3, 4, 5, 6, 11, 12, 13, 14));
   EXPECT_THAT(store.parameters()[1].value().span<float>(), ElementsAre(1, 2, 3, 2, 3, 6));
   EXPECT_THAT(store.parameters()[2].value().span<float>(), ElementsAre(1, 2, 3, 4, 5, 6));
+}
+
+// Which all hold their items in one table: events and candidates alike.
+TEST_F(ColdStart, ItemsOfClickModelsToo) {
+  const Dataset dataset = made(true, true);
+  for (const char* name : {"din", "target_attention"}) {
+    Options options(evaluate_options());
+    options.declare(model_options(name));
+    options.set("model.width", "4", "test");
+    Context ctx(Device::cpu, 1);
+    ParameterStore store;
+    const auto model = build_model(name, options, dataset, store);
+    store.allocate(ctx, 1);
+    const auto items = std::ranges::find(store.parameters(), "items", &Parameter::name);
+    const auto x = items->local_value().span<float>();
+    const std::vector<float> before(x.begin(), x.end());
+    const ColdItems cold =
+        give_vectors_by_features(ctx, *make_null_communicator(), store, Protocol(dataset));
+    EXPECT_EQ(cold.given, 2) << name;
+    for (int d = 0; d < 4; ++d) {
+      EXPECT_EQ(x[0 * 4 + d], before[0 * 4 + d]) << name;
+      EXPECT_NEAR(x[3 * 4 + d], (before[0 * 4 + d] + 2 * before[1 * 4 + d] + before[2 * 4 + d]) / 4,
+                  1e-6)
+          << name;
+      EXPECT_EQ(x[4 * 4 + d], before[2 * 4 + d]) << name;
+    }
+  }
 }
 
 TEST_F(ColdStart, WithoutFeaturesNothingCanBeGiven) {

@@ -20,6 +20,7 @@ void write_data(const std::string& path, const std::vector<std::string>& keys, b
     std::vector<std::int32_t> sequence;
     for (int t = 0; t < 8; ++t) sequence.push_back((s * 7 + t * t) % items);
     writer.add_sequence(sequence, {});
+    writer.append("/event/label", std::vector<std::uint8_t>{1, 0, 0, 1, 1, 0, 1, 0});
   }
   for (const std::string& key : keys)
     if (keyed) writer.add_item_key(key);
@@ -77,6 +78,18 @@ class InitFrom : public Train {
       result[p.name].assign(values.begin(), values.end());
     }
     return result;
+  }
+  // The items' vectors as a checkpoint has them, of any model.
+  std::vector<float> table(const std::string& name, std::int64_t step, std::int64_t rows) const {
+    const auto comm = make_null_communicator();
+    CheckpointStore store(path(name) + "/checkpoints", *comm);
+    Arena arena;
+    const std::int64_t n = rows * kWidth;
+    std::vector<TensorPiece> piece = {
+        {"items/weight", 0, n, n, Tensor(arena, DType::f32, {n}, Tag::workspace)}};
+    store.load(step, piece);
+    const auto values = piece[0].data.span<float>();
+    return {values.begin(), values.end()};
   }
   void expect_rows(const std::string& table, const Weights& there, const Weights& here,
                    std::span<const float> fresh_VD) {
@@ -190,17 +203,6 @@ TEST_F(InitFrom, ItemsThatAreNumberedAlikeNeedNoKeys) {
 TEST_F(InitFrom, RowsBehindTheItemsFollowInOrderOrStayAsTheyWere) {
   const Settings masked = {{"model.name", "bert4rec"}, {"model.blocks", "1"}, {"model.heads", "1"}};
   const Settings plain = {{"model.name", "sasrec"}, {"model.blocks", "1"}};
-  const auto table = [&](const std::string& name, std::int64_t step, std::int64_t rows) {
-    const auto comm = make_null_communicator();
-    CheckpointStore store(path(name) + "/checkpoints", *comm);
-    Arena arena;
-    const std::int64_t n = rows * kWidth;
-    std::vector<TensorPiece> piece = {
-        {"items/weight", 0, n, n, Tensor(arena, DType::f32, {n}, Tag::workspace)}};
-    store.load(step, piece);
-    const auto values = piece[0].data.span<float>();
-    return std::vector<float>(values.begin(), values.end());
-  };
   const auto mask_of = [](const std::vector<float>& table_VD) {
     return std::vector<float>(table_VD.end() - kWidth, table_VD.end());
   };
@@ -224,6 +226,23 @@ TEST_F(InitFrom, RowsBehindTheItemsFollowInOrderOrStayAsTheyWere) {
   expect_rows("items", {{"items", table("source", 6, 30)}}, {{"items", from_plain}},
               initial(target()).at("items"));
   EXPECT_EQ(mask_of(from_plain), mask_of(table("fresh", 1, 27)));
+}
+
+TEST_F(InitFrom, ItemsOfClickModelsGoByKeyToo) {
+  for (const char* model : {"din", "target_attention"}) {
+    SCOPED_TRACE(model);
+    for (const char* run : {"source", "target", "fresh"}) std::filesystem::remove_all(path(run));
+    const Settings clicks = {{"model.name", model}};
+    run(2, "source", source(clicks));
+    Settings fresh = target(clicks);
+    fresh.erase("train.init_from");
+    run(1, "fresh", fresh);
+    run(3, "target", target(clicks));
+    expect_rows("items", {{"items", table("source", 6, 30)}}, {{"items", table("target", 1, 26)}},
+                table("fresh", 1, 26));
+    EXPECT_THAT(read_file(path("target/log.txt")),
+                testing::HasSubstr("20 of 26 items taken over by key, of 30"));
+  }
 }
 
 TEST_F(InitFrom, WhatDoesNotFitIsLeftAsItWasAndTold) {
