@@ -7,6 +7,7 @@
 #include <numeric>
 #include <set>
 #include <unordered_map>
+#include <utility>
 
 #include "backend/check.h"
 #include "backend/philox.h"
@@ -30,8 +31,10 @@ std::int64_t number_below(const Philox4& words, std::int64_t below) {
 }
 
 // Windows come in the order of the file, so their targets are read in large pieces.
-std::vector<std::uint32_t> count_targets(const Dataset& dataset, const TrainingWindows& windows) {
-  std::vector<std::uint32_t> count_V(dataset.items());
+Tensor count_targets(const Dataset& dataset, const TrainingWindows& windows, Arena& arena) {
+  Tensor counts(arena, DType::i32, {dataset.items()}, Tag::batch);
+  const auto count_V = counts.span<std::int32_t>();
+  std::ranges::fill(count_V, 0);
   std::vector<std::int32_t> items;
   std::int64_t items_begin = 0;
   for (std::int64_t w = 0; w < windows.count(); ++w) {
@@ -42,25 +45,31 @@ std::vector<std::uint32_t> count_targets(const Dataset& dataset, const TrainingW
       items.resize(std::max(window.events, std::min(kReadEvents, dataset.events() - begin)));
       dataset.read_items(items_begin, items);
     }
-    for (std::int64_t e = begin; e < end; ++e) ++count_V[items[e - items_begin]];
+    for (std::int64_t e = begin; e < end; ++e) {
+      std::int32_t& count = count_V[items[e - items_begin]];
+      SR_CHECK(count < std::numeric_limits<std::int32_t>::max(), ErrorKind::data,
+               "{}: item {} is a training target over 2^31 times", dataset.path(),
+               items[e - items_begin]);
+      ++count;
+    }
   }
-  return count_V;
+  return counts;
 }
 
 }  // namespace
 
 NegativeSampler::NegativeSampler(const Dataset& dataset, const TrainingWindows& windows,
-                                 std::uint64_t seed, const NegativeNeeds& needs)
+                                 Arena& arena, std::uint64_t seed, const NegativeNeeds& needs)
     : dataset_(dataset), seed_(seed), needs_(needs) {
   SR_ASSERT(needs.count >= 1, "{} negatives", needs.count);
   if (needs.sampler == Sampler::uniform || needs.sampler == Sampler::distinct) return;
-  targets_V = count_targets(dataset, windows);
-  targets_ = std::accumulate(targets_V.begin(), targets_V.end(), 0.0);
+  targets_V_ = count_targets(dataset, windows, arena);
+  const auto count_V = std::as_const(targets_V_).span<std::int32_t>();
+  targets_ = std::accumulate(count_V.begin(), count_V.end(), 0.0);
   if (needs.sampler != Sampler::frequency) return;
-  std::vector<double> weights;
-  weights.reserve(targets_V.size());
-  for (std::uint32_t count : targets_V) weights.push_back(1.0 + count);
-  by_frequency_ = AliasTable(weights);
+  std::vector<double> weights(count_V.begin(), count_V.end());
+  for (double& weight : weights) ++weight;
+  by_frequency_ = AliasTable(arena, std::move(weights));
 }
 
 std::vector<std::int32_t> NegativeSampler::draw_by_chance(std::int64_t step) const {
@@ -128,9 +137,9 @@ double NegativeSampler::share(std::int32_t item) const {
     case Sampler::distinct:
       return 1 / items;
     case Sampler::frequency:
-      return (1.0 + targets_V[item]) / (targets_ + items);
+      return (1.0 + targets_V_.data<std::int32_t>()[item]) / (targets_ + items);
     case Sampler::in_batch:
-      return targets_V[item] / targets_;
+      return targets_V_.data<std::int32_t>()[item] / targets_;
   }
   SR_ASSERT(false, "sampler {}", static_cast<int>(needs_.sampler));
 }

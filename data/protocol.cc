@@ -149,6 +149,8 @@ void Protocol::cut_in_time(const ProtocolOptions& options) {
 
   auto before_validation = std::make_shared<std::vector<std::int32_t>>();
   auto before_test = std::make_shared<std::vector<std::int32_t>>();
+  before_validation->reserve(dataset.sequences());
+  before_test->reserve(dataset.sequences());
   std::vector<std::int64_t> times;
   for (std::int64_t s = 0; s < dataset.sequences(); ++s) {
     times.resize(dataset.length(s));

@@ -38,7 +38,7 @@ StepBatches::StepBatches(const Protocol& protocol, Arena& arena, const LoaderOpt
   if (options.needs.negatives.count == 0) return;
   SR_CHECK(options.needs.objective == Objective::next, ErrorKind::usage,
            "--loss.kind: hidden items are learned with the exact softmax alone");
-  negatives_.emplace(dataset_, windows_, options.seed, options.needs.negatives);
+  negatives_.emplace(dataset_, windows_, arena, options.seed, options.needs.negatives);
 }
 
 std::int64_t StepBatches::steps_per_epoch() const {

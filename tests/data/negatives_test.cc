@@ -47,7 +47,8 @@ LoaderOptions options_of(std::int64_t count, Sampler sampler, std::int64_t batch
 TEST(AliasTable, ColumnsAddUpToTheWeights) {
   for (const std::vector<double>& weights :
        {std::vector<double>{1}, {0, 3}, {1, 2, 3, 4}, {5, 0, 0, 0, 1e-3}, {1, 1, 1}}) {
-    const AliasTable table(weights);
+    Arena arena;
+    const AliasTable table(arena, weights);
     ASSERT_EQ(table.size(), static_cast<std::int64_t>(weights.size()));
     constexpr int kCoins = 4096;
     std::vector<double> share(weights.size());

@@ -7,6 +7,7 @@
 import glob
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -191,6 +192,40 @@ def ranks_of_one_host_share_its_memory(program):
     assert elsewhere.returncode == 0, elsewhere
 
 
+def peak_bytes_of(command):
+    """Of the whole process: tensors, and all else that it had at once."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, (status, command)
+    return usage.ru_maxrss * 1024
+
+
+def a_plan_tells_what_the_process_takes(program):
+    """By how much it takes more for a larger catalogue, of which narrow tables leave no doubt what
+    else grows with it."""
+    with open(program, "rb") as binary:
+        if re.search(b"__[at]san_init", binary.read()):
+            print("skipped: sanitizers have memory of their own")
+            sys.exit(SKIPPED)
+    planned, taken = [], []
+    for items in (1000, 3000000):
+        subprocess.run([program, "synth", f"--items={items}", "--sequences=300", "--length=20",
+                        "--clusters=8", f"--output={items}.h5"], check=True,
+                       stdout=subprocess.DEVNULL)
+        train_it = [program, "train", "--model.name=sasrec", f"--data={items}.h5",
+                    f"--run=run{items}", "--device=cpu", "--threads=1", "--model.width=8",
+                    "--loss.kind=sampled_softmax", "--loss.sampler=frequency",
+                    "--loss.negatives=256", "--table.optimiser=rowwise_adagrad",
+                    "--train.batch=16", "--train.steps=5", "--train.evaluate_every=0"]
+        subprocess.run([*train_it, "--dry-run", "--json=plan.json"], check=True,
+                       stdout=subprocess.DEVNULL)
+        with open("plan.json", encoding="utf-8") as plan:
+            planned.append(json.load(plan)["total_bytes"])
+        taken.append(peak_bytes_of(train_it))
+    ratio = (planned[1] - planned[0]) / (taken[1] - taken[0])
+    assert abs(ratio - 1) < 0.1, (ratio, planned, taken)
+
+
 CASES = {f.__name__: f for f in (
     equal_loss_on_1_2_and_4_ranks,
     split_tables_have_the_losses_of_whole_ones,
@@ -201,6 +236,7 @@ CASES = {f.__name__: f for f in (
     dry_run_tells_the_memory_that_a_run_takes,
     too_little_memory_is_refused_with_what_would_fit,
     ranks_of_one_host_share_its_memory,
+    a_plan_tells_what_the_process_takes,
 )}
 
 
