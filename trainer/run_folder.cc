@@ -4,15 +4,18 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
+#include <thread>
 
 #include "backend/check.h"
 #include "models/ini_file.h"
@@ -25,6 +28,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kConfigLimit = 1 << 20;  // bytes
+// With a training that still ends: a killed one gives its memory back before its locks.
+constexpr std::chrono::seconds kPatience(5);
 
 // The parts used here speak of data sets and usage; the same trouble is one with the run folder.
 template <class Work>
@@ -58,11 +63,19 @@ std::int64_t whole_lines(const File& file, std::int64_t bytes) {
 
 }  // namespace
 
-void RunFolder::create() const {
+void RunFolder::create_and_lock() {
   std::error_code error;
   fs::create_directories(path_, error);
   SR_CHECK(!error, ErrorKind::checkpoint, "{}: the run folder cannot be made: {}", path_,
            error.message());
+  locked_log_ = as_checkpoint_error([&] { return File(log_path(), O_RDWR | O_CREAT); });
+  const auto give_up = std::chrono::steady_clock::now() + kPatience;
+  while (::flock(locked_log_.descriptor(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    SR_CHECK(std::chrono::steady_clock::now() < give_up, ErrorKind::checkpoint,
+             "{}: another training runs in this folder; wait for its end, or give another --run",
+             path_);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
 }
 
 void RunFolder::write_config(const Options& options) const {

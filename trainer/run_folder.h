@@ -41,8 +41,10 @@ class RunFolder {
   // One line with the time of day, after those of earlier starts. A full disk is no reason to stop.
   void log(const std::string& line) const;
 
-  // Makes the folder and its parents where they are not there yet.
-  void create() const;
+  // Makes the folder and its parents where they are not there yet, and keeps other trainings out of
+  // it as long as this lives: one that still ends is waited for a while, after that Error is
+  // thrown. Where the file system knows no locks nobody is kept out.
+  void create_and_lock();
   // config.ini, replaced as a whole; on an error nothing is left beside it.
   void write_config(const Options& options) const;
   // config.ini as "model.width" -> "64", options without a value left out.
@@ -72,6 +74,7 @@ class RunFolder {
   void append(std::string line);
 
   std::string path_;
+  File locked_log_;
   File metrics_;
   std::int64_t metrics_bytes_ = 0;
   std::optional<EventFile> events_;

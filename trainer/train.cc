@@ -73,7 +73,7 @@ TrainResult TrainingRun::run() {
     check_can_answer(*parts_.model, parts_.protocol.kind());
   if (options_.integer("train.evaluate_every") > 0 && parts_.exchange->splits_tables())
     check_can_answer_split(*parts_.model);
-  if (comm_.rank() == 0) folder_.create();
+  if (comm_.rank() == 0) folder_.create_and_lock();
   comm_.barrier();
   if (!parts_.precision_note.empty()) tell(parts_.precision_note);
   resume();

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <optional>
 
 #include "tests/trainer/checkpoint_support.h"
 
@@ -19,8 +20,8 @@ const std::vector<OptionSpec> kSpecs = {
 
 TEST(RunFolder, WritesTheConfigurationAndReadsItBack) {
   Scratch temp;
-  const RunFolder folder(temp.path() + "/runs/a");
-  folder.create();
+  RunFolder folder(temp.path() + "/runs/a");
+  folder.create_and_lock();
   Options options(kSpecs);
   options.set("data", "x.h5", "test");
   folder.write_config(options);
@@ -43,12 +44,28 @@ TEST(RunFolder, ThatCannotBeMadeIsOneError) {
   Scratch temp;
   write_file(temp.path() + "/file", "x");
   try {
-    RunFolder(temp.path() + "/file/run").create();
+    RunFolder(temp.path() + "/file/run").create_and_lock();
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::checkpoint);
     EXPECT_THAT(error.what(), testing::HasSubstr("file/run"));
   }
+}
+
+TEST(RunFolder, IsOfOneTrainingAtATime) {
+  Scratch temp;
+  std::optional<RunFolder> first(temp.path());
+  first->create_and_lock();
+  RunFolder second(temp.path());
+  try {
+    second.create_and_lock();
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::checkpoint);
+    EXPECT_THAT(error.what(), testing::HasSubstr("another training"));
+  }
+  first.reset();
+  second.create_and_lock();
 }
 
 TEST(RunFolder, StopFileIsARequestThatCanBeWithdrawn) {
