@@ -105,6 +105,10 @@ void dry_run(const Options& given) {
 
 int run(const Options& given, Communicator& comm) {
   check_given(given);
+  SR_CHECK(given.integer("ranks") == 1, ErrorKind::usage,
+           "--ranks={0} tells a --dry-run of how many ranks; `mpirun -np {0} seqrank train ...` "
+           "starts them",
+           given.integer("ranks"));
   const Options run_options = options_of_run(given);
   const Checkup checkup = check_up(comm, "train", run_options, given, Depth::brief);
   const int code = tell_findings(checkup, comm);

@@ -19,8 +19,8 @@
 #include "launch/command_line.h"
 #include "launch/launcher.h"
 #include "launch/output.h"
+#include "launch/paths_to_write.h"
 #include "launch/peers.h"
-#include "launch/report.h"
 #include "launch/stop_signals.h"
 #include "launch/version.h"
 #include "launch/world.h"
@@ -48,7 +48,7 @@ const Command& find_command(const std::vector<Command>& commands, const std::str
 
 int run_command(const Command& command, const std::vector<std::string>& words, World& world) {
   const Invocation invocation = parse_command_line(command, words);
-  check_json_path(invocation.options);
+  check_paths_to_write(invocation.options);
   switch (invocation.request) {
     case Request::help:
       print_out(command_help(command, invocation.options));

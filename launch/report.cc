@@ -4,11 +4,9 @@
 
 #include <fmt/ranges.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "backend/check.h"
-#include "launch/list.h"
 #include "launch/report_details.h"
 #include "launch/table.h"
 #include "trainer/comparison.h"
@@ -85,24 +83,6 @@ std::vector<const Evaluation*> pointers(const EvaluatedModel& model) {
 
 OptionSpec json_option() {
   return {"json", OptionKind::text, "", "also write the numbers to this file, as JSON"};
-}
-
-void check_json_path(const Options& given) {
-  if (!given.has("json")) return;
-  namespace fs = std::filesystem;
-  const std::string& json = given.text("json");
-  for (const char* key :
-       {"input", "titles", "test", "user-features", "item-features", "data", "path", "output"}) {
-    if (!given.has(key)) continue;
-    for (const std::string& path : split_list(key, given.text(key))) {
-      std::error_code ignored;
-      const bool same =
-          fs::equivalent(path, json, ignored) ||  // what is there, by any name
-          fs::absolute(path).lexically_normal() == fs::absolute(json).lexically_normal();
-      SR_CHECK(!same, ErrorKind::usage, "--json={} is also --{}; give the numbers another file",
-               json, key);
-    }
-  }
 }
 
 std::string evaluation_json(const std::vector<EvaluatedModel>& results,

@@ -12,8 +12,6 @@ namespace seqrank {
 
 // "json".
 OptionSpec json_option();
-// Throws Error(usage) where --json names what another option reads or writes: it would replace it.
-void check_json_path(const Options& given);
 
 // A model, asked once or, trained with several seeds, as often.
 struct EvaluatedModel {
