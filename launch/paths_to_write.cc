@@ -21,7 +21,7 @@ void check_folder_of(const std::string& option, const std::string& path) {
   SR_CHECK(!fs::is_directory(path, ignored), ErrorKind::usage, "--{}={}: is a folder; name a file",
            option, path);
   const std::string folder = fs::absolute(path).parent_path().string();
-  SR_CHECK(::access(folder.c_str(), W_OK | X_OK) == 0, ErrorKind::usage,
+  SR_CHECK(::access(folder.c_str(), W_OK | X_OK) == 0, ErrorKind::data,
            "--{}={}: the folder {} cannot be written into: {}", option, path, folder,
            std::strerror(errno));
 }
