@@ -272,8 +272,8 @@ void Dataset::for_each_item_title(const std::function<void(std::string_view)>& u
 std::string Dataset::user_key(std::int64_t sequence) const {
   return impl_->names.user_key(impl_->file, sequence);
 }
-std::optional<std::int64_t> Dataset::find_user(const std::string& key) const {
-  return impl_->names.find_user(impl_->file, key);
+void Dataset::for_each_user_key(const std::function<void(std::string_view)>& use) const {
+  impl_->names.for_each_user_key(impl_->file, use);
 }
 const std::map<std::string, double>& Dataset::attributes() const {
   return impl_->attributes.numbers;

@@ -68,9 +68,9 @@ class Dataset {
   std::string item_key(std::int64_t item) const;    // the id as text where the file has no keys
   std::string item_title(std::int64_t item) const;  // the key where the file has no titles
   std::string user_key(std::int64_t sequence) const;
-  std::optional<std::int64_t> find_user(const std::string& key) const;
   std::optional<std::int64_t> find_item(const std::string& key) const;
-  // Of all items in order, without a call of the system for each.
+  // Of all in order, without a call of the system for each. Several sequences may have one key.
+  void for_each_user_key(const std::function<void(std::string_view)>& use) const;
   void for_each_item_key(const std::function<void(std::string_view)>& use) const;
   void for_each_item_title(const std::function<void(std::string_view)>& use) const;
 

@@ -51,9 +51,6 @@ std::string Names::user_key(const File& file, std::int64_t sequence) const {
 std::optional<std::int64_t> Names::find_item(const File& file, const std::string& key) const {
   return item_keys_ ? item_keys_->find(file, key) : parse_number(key, items_);
 }
-std::optional<std::int64_t> Names::find_user(const File& file, const std::string& key) const {
-  return user_keys_ ? user_keys_->find(file, key) : parse_number(key, sequences_);
-}
 
 void Names::for_each_item_key(const File& file, const Use& use) const {
   if (item_keys_) return item_keys_->for_each(file, use);
@@ -62,6 +59,10 @@ void Names::for_each_item_key(const File& file, const Use& use) const {
 void Names::for_each_item_title(const File& file, const Use& use) const {
   if (item_titles_) return item_titles_->for_each(file, use);
   for_each_item_key(file, use);
+}
+void Names::for_each_user_key(const File& file, const Use& use) const {
+  if (user_keys_) return user_keys_->for_each(file, use);
+  for (std::int64_t sequence = 0; sequence < sequences_; ++sequence) use(fmt::to_string(sequence));
 }
 
 std::string Names::item_fingerprint(const File& file) const {

@@ -26,12 +26,12 @@ class Names {
   std::string item_title(const File& file, std::int64_t item) const;  // the key where it has none
   std::string user_key(const File& file, std::int64_t sequence) const;
   std::optional<std::int64_t> find_item(const File& file, const std::string& key) const;
-  std::optional<std::int64_t> find_user(const File& file, const std::string& key) const;
 
-  // Of all items in order, without a call of the system for each.
+  // Of all in order, without a call of the system for each.
   using Use = std::function<void(std::string_view)>;
   void for_each_item_key(const File& file, const Use& use) const;
   void for_each_item_title(const File& file, const Use& use) const;
+  void for_each_user_key(const File& file, const Use& use) const;  // a sequence each
   // Of all keys; "none" without.
   std::string item_fingerprint(const File& file) const;
 

@@ -23,7 +23,9 @@ namespace {
 std::vector<OptionSpec> options() {
   std::vector<OptionSpec> specs = use_model_options();
   for (OptionSpec& spec : world_options()) specs.push_back(spec);
-  specs.push_back({"users", OptionKind::text, "", "keys of people in the data set: 17,42"});
+  specs.push_back({"users", OptionKind::text, "",
+                   "keys of people in the data set: 17,42; of "
+                   "somebody with several sequences the latest is meant"});
   specs.push_back({"k", OptionKind::integer, "1", "best items a person", "1..1000"});
   specs.push_back({"item", OptionKind::text, "", "key of the one item to explain, instead of --k"});
   specs.push_back({"svg", OptionKind::text, "", "picture of the first explanation (SVG)"});
@@ -81,7 +83,7 @@ std::vector<std::string> users_of(const Options& given) {
 void dry_run(const Options& given) {
   const std::vector<std::string> users = users_of(given);
   const Dataset dataset = open_for_use(given);
-  for (const std::string& user : users) sequence_of(dataset, user);
+  people_of(dataset, users);
   print_out(fmt::format("would explain {} to each of {} people with {}\n",
                         given.has("item") ? "item " + given.text("item")
                                           : fmt::format("{} items", given.integer("k")),

@@ -31,8 +31,10 @@ constexpr std::size_t kShownPeople = 20;  // on the terminal; a file has all
 std::vector<OptionSpec> options() {
   std::vector<OptionSpec> specs = use_model_options();
   for (OptionSpec& spec : world_options()) specs.push_back(spec);
-  specs.push_back({"users", OptionKind::text, "",
-                   "keys of people in the data set: 17,42; or all; or @FILE, a key a line"});
+  specs.push_back(
+      {"users", OptionKind::text, "",
+       "keys of people in the data set: 17,42; or all; or @FILE, a key a line; of somebody "
+       "with several sequences the latest is meant"});
   specs.push_back({"stdin", OptionKind::flag, "no",
                    "instead of --users: histories on standard input, JSON a line; see "
                    "launch/recommend_stream.h; several ranks wait for it no longer than "
@@ -89,18 +91,15 @@ std::vector<std::string> lines_of(const std::string& option, const std::string& 
   return lines;
 }
 
-std::vector<std::string> users_of(const Options& given, const Dataset& dataset) {
+std::vector<Person> people_asked(const Options& given, const Dataset& dataset) {
   SR_CHECK(given.has("users") != given.flag("stdin"), ErrorKind::usage,
            "give either --users, keys of people in the data set, for example --users=17,42, or "
            "--stdin");
   if (given.flag("stdin")) return {};
   const std::string& text = given.text("users");
-  if (text.starts_with("@")) return lines_of("users", text.substr(1));
-  if (text != "all") return split_list("users", text);
-  std::vector<std::string> users;
-  for (std::int64_t s = 0; s < dataset.sequences(); ++s)
-    if (dataset.length(s) > 0) users.push_back(dataset.user_key(s));
-  return users;
+  if (text == "all") return everyone(dataset);
+  return people_of(dataset, text.starts_with("@") ? lines_of("users", text.substr(1))
+                                                  : split_list("users", text));
 }
 
 std::vector<std::int32_t> candidates_of(const Options& given, const Dataset& dataset) {
@@ -117,12 +116,11 @@ std::vector<std::int32_t> candidates_of(const Options& given, const Dataset& dat
 void dry_run(const Options& given) {
   if (given.has("output")) check_recommendation_file(given.text("output"));
   const Dataset dataset = open_for_use(given);
-  const std::vector<std::string> users = users_of(given, dataset);
-  for (const std::string& user : users) sequence_of(dataset, user);
+  const std::vector<Person> people = people_asked(given, dataset);
   if (given.has("candidates")) candidates_of(given, dataset);
   if (given.flag("stdin")) return print_out("would answer histories on standard input\n");
   print_out(fmt::format("would recommend {} items to each of {} people with {}\n",
-                        given.integer("k"), users.size(), chosen_model(given)));
+                        given.integer("k"), people.size(), chosen_model(given)));
 }
 
 RecommendOptions recommend_options(const Options& given, const Dataset& dataset,
@@ -154,27 +152,25 @@ void show_stream(const Options& given, const StreamAnswers& done) {
 int run(const Options& given, Communicator& comm) {
   if (given.has("output")) check_recommendation_file(given.text("output"));
   const Dataset dataset = open_for_use(given);
-  const std::vector<std::string> users = users_of(given, dataset);
+  const std::vector<Person> people = people_asked(given, dataset);
   RankDevice device(comm, given, rank_threads(comm, given));
   if (comm.rank() == 0 && !device.why().empty()) warn(device.why());
   Context& ctx = device.ctx();
   const auto loaded = load_for_use(device, comm, given, dataset);
   serve_cold_items(ctx, comm, given, dataset, *loaded);
+  const Protocol protocol(dataset, protocol_options_from(loaded->options));
+  std::optional<ScenePopularity> popularity;
+  RecommendOptions options = recommend_options(given, dataset, *loaded);
+  options.popularity = [&]() -> const ScenePopularity& {
+    return popularity ? *popularity : popularity.emplace(protocol);
+  };
   if (given.flag("stdin")) {
-    const Protocol protocol(dataset, protocol_options_from(loaded->options));
-    std::optional<ScenePopularity> popularity;
-    const auto on_demand = [&]() -> const ScenePopularity& {
-      return popularity ? *popularity : popularity.emplace(protocol);
-    };
-    const auto done =
-        answer_stream(ctx, comm, *loaded, dataset, recommend_options(given, dataset, *loaded),
-                      on_demand, std::cin);
+    const auto done = answer_stream(ctx, comm, *loaded, dataset, options, std::cin);
     if (comm.rank() == 0) show_stream(given, done);
     return 0;
   }
   const auto recommendations =
-      recommend(ctx, *loaded->model, dataset, users, recommend_options(given, dataset, *loaded),
-                loaded->exchange.get());
+      recommend(ctx, *loaded->model, dataset, people, options, loaded->exchange.get());
   if (comm.rank() != 0) return 0;
   print_out(fmt::format("{}\n\n", loaded->origin));
   for (std::size_t i = 0; i < std::min(kShownPeople, recommendations.size()); ++i)

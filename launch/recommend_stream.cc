@@ -75,8 +75,7 @@ struct Understood {
 };
 
 Understood understood(Context& ctx, const LoadedModel& loaded, const Dataset& dataset,
-                      const ItemIds& ids, const RecommendOptions& options,
-                      const PopularityOnDemand& popularity, const Json& line) {
+                      const ItemIds& ids, const RecommendOptions& options, const Json& line) {
   SR_CHECK(line.is_object(), ErrorKind::data, "the line is no JSON object");
   Understood question{options, {}, 0, {}};
   if (line.contains("k")) {
@@ -86,14 +85,19 @@ Understood understood(Context& ctx, const LoadedModel& loaded, const Dataset& da
     question.options.k = std::min(k.get<std::int64_t>(), dataset.items());
   }
   if (line.contains("user")) {
-    question.sequence = sequence_of(dataset, key_of(line["user"]));
+    question.sequence = people_of(dataset, std::vector{key_of(line["user"])}).at(0).sequence;
+    if (dataset.length(question.sequence) == 0) {
+      question.popular = popular_items(dataset, options.popularity(), -1, question.options);
+      return question;
+    }
   } else {
     SR_CHECK(line.contains("items"), ErrorKind::data,
              "the line has neither \"items\" nor \"user\"");
     const std::vector<History> history = {history_of(ids, line)};
     if (history[0].items.empty()) {
+      const ScenePopularity& popularity = options.popularity();
       question.popular =
-          popular_items(dataset, popularity(), scene_of(popularity(), line), question.options);
+          popular_items(dataset, popularity, scene_of(popularity, line), question.options);
       return question;
     }
     question.histories = Dataset::of_histories(dataset, history);
@@ -143,7 +147,7 @@ void agree(Communicator& comm, const std::string& wrong) {
 
 StreamAnswers answer_stream(Context& ctx, Communicator& comm, const LoadedModel& loaded,
                             const Dataset& dataset, const RecommendOptions& options,
-                            const PopularityOnDemand& popularity, std::istream& in) {
+                            std::istream& in) {
   const ItemIds ids = item_ids(dataset);
   StreamAnswers done;
   for (std::string line; next_line(comm, in, line);) {
@@ -156,7 +160,7 @@ StreamAnswers answer_stream(Context& ctx, Communicator& comm, const LoadedModel&
       const Json asked = Json::parse(line);
       if (asked.is_object() && asked.contains("id"))
         id = fmt::format("\"id\":{},", text_of(asked["id"]));
-      question = understood(ctx, loaded, dataset, ids, options, popularity, asked);
+      question = understood(ctx, loaded, dataset, ids, options, asked);
     } catch (const Error& error) {
       if (error.exit_code() != static_cast<int>(ErrorKind::data) &&
           error.exit_code() != static_cast<int>(ErrorKind::usage))

@@ -18,9 +18,6 @@ struct StreamAnswers {
   std::vector<double> seconds;  // from the whole line to the printed answer; of errors none
 };
 
-// Counted when an empty history asks for it first: few streams hold one.
-using PopularityOnDemand = std::function<const ScenePopularity&()>;
-
 // A line of `in` is a JSON object: {"items": [KEY, ...]}, the newest last, with "times": [SECONDS,
 // ...] where the model reads times, or {"user": KEY} of the data set; "id" (any value) comes back
 // in the answer, "k" overrides options.k. Where "items" is empty, what is popular in the scene
@@ -33,7 +30,7 @@ using PopularityOnDemand = std::function<const ScenePopularity&()>;
 // Throws Error(data) on all of them where some find what others do not: trouble of their own.
 StreamAnswers answer_stream(Context& ctx, Communicator& comm, const LoadedModel& loaded,
                             const Dataset& dataset, const RecommendOptions& options,
-                            const PopularityOnDemand& popularity, std::istream& in);
+                            std::istream& in);
 
 // Milliseconds below which `share` of the answers came.
 double latency_ms(const StreamAnswers& answers, double share);

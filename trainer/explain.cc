@@ -43,8 +43,7 @@ std::vector<Explanation> explain(Context& ctx, Model& model, const Dataset& data
   const auto* attends = dynamic_cast<AttentionModel*>(&model);
   const auto item_id = item_of(dataset, item);
   std::vector<Explanation> result;
-  for (const std::string& user : users) {
-    const std::int64_t sequence = sequence_of(dataset, user);
+  for (const auto& [user, sequence] : people_of(dataset, users)) {
     const BatchNeeds needs = model.needs();
     // Those of the history: a model of masked items is asked by one more.
     const std::int64_t events =

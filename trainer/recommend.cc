@@ -169,14 +169,6 @@ std::vector<List> lists_by_states(const Asking& asking, TableScan& scan) {
 
 }  // namespace
 
-std::int64_t sequence_of(const Dataset& dataset, const std::string& user) {
-  const auto sequence = dataset.find_user(user);
-  SR_CHECK(sequence, ErrorKind::usage,
-           "--users: {} has no user {}; `seqrank inspect {}` shows what is in it", dataset.path(),
-           user, dataset.path());
-  return *sequence;
-}
-
 std::int64_t recommend_block(Model& model, std::int64_t items) {
   if (state_ranker(model) != nullptr) return TableScan::kStates;
   return std::clamp<std::int64_t>(kScoreElements / std::max<std::int64_t>(1, items), 1, 256);
@@ -240,18 +232,26 @@ std::vector<RecommendedItem> popular_items(const Dataset& dataset,
 }
 
 std::vector<Recommendation> recommend(Context& ctx, Model& model, const Dataset& dataset,
-                                      std::span<const std::string> users,
+                                      std::span<const Person> people,
                                       const RecommendOptions& options, GradientExchange* exchange) {
-  std::vector<std::int64_t> sequences;
-  for (const std::string& user : users) sequences.push_back(sequence_of(dataset, user));
-  const auto block = static_cast<std::size_t>(recommend_block(model, dataset.items()));
   std::vector<Recommendation> result;
-  for (std::size_t begin = 0; begin < users.size(); begin += block) {
-    const std::size_t count = std::min(block, users.size() - begin);
-    const std::span<const std::int64_t> part(sequences.data() + begin, count);
-    auto best = best_items(ctx, model, dataset, dataset, part, options, exchange);
-    for (std::size_t b = 0; b < count; ++b)
-      result.push_back({users[begin + b], recent_titles(dataset, part[b]), std::move(best[b])});
+  std::vector<std::int64_t> sequences;
+  std::vector<std::size_t> places;  // in the result, of these
+  for (const Person& person : people) {
+    result.push_back({person.key, recent_titles(dataset, person.sequence), {}});
+    if (dataset.length(person.sequence) > 0) {
+      sequences.push_back(person.sequence);
+      places.push_back(result.size() - 1);
+    } else {
+      result.back().items = popular_items(dataset, options.popularity(), -1, options);
+    }
+  }
+  const auto block = static_cast<std::size_t>(recommend_block(model, dataset.items()));
+  for (std::size_t begin = 0; begin < sequences.size(); begin += block) {
+    const std::size_t count = std::min(block, sequences.size() - begin);
+    auto best = best_items(ctx, model, dataset, dataset, std::span(sequences.data() + begin, count),
+                           options, exchange);
+    for (std::size_t b = 0; b < count; ++b) result[places[begin + b]].items = std::move(best[b]);
   }
   return result;
 }

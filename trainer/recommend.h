@@ -1,12 +1,14 @@
 // The best next items for given people, with keys and titles.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "trainer/cold_start.h"
 #include "trainer/evaluate.h"
+#include "trainer/people.h"
 
 namespace seqrank {
 
@@ -23,6 +25,9 @@ struct Recommendation {
   std::vector<RecommendedItem> items;
 };
 
+// Counted when a person without history is asked about first: there may be none.
+using PopularityOnDemand = std::function<const ScenePopularity&()>;
+
 struct RecommendOptions {
   std::int64_t k = 10;
   Seen seen = Seen::masked;
@@ -35,6 +40,7 @@ struct RecommendOptions {
   double diversity = 0;
   // Of the items; needed for diversity by models that are no state_ranker(): those have their own.
   Tensor vector_VD;
+  PopularityOnDemand popularity = {};  // needed where somebody has no history
 };
 
 // For somebody without history: the items with the most training events in a scene (< 0: in all),
@@ -42,9 +48,6 @@ struct RecommendOptions {
 std::vector<RecommendedItem> popular_items(const Dataset& dataset,
                                            const ScenePopularity& popularity, std::int64_t scene,
                                            const RecommendOptions& options);
-
-// Of the user of this key. Throws Error(usage) for an unknown one.
-std::int64_t sequence_of(const Dataset& dataset, const std::string& user);
 
 // The best items after the histories of some sequences of `histories`, at most k for each; as many
 // sequences as recommend_block() says. exchange: null, or by which the model has its parameters;
@@ -60,9 +63,9 @@ std::vector<std::vector<RecommendedItem>> best_items(Context& ctx, Model& model,
 // How many histories best_items() should be given at once, so that scores take 16 MiB or so.
 std::int64_t recommend_block(Model& model, std::int64_t items);
 
-// users: keys as in the data set. Throws Error(usage) for an unknown one. exchange: as above.
+// People without history are answered with what is popular. exchange: as above.
 std::vector<Recommendation> recommend(Context& ctx, Model& model, const Dataset& dataset,
-                                      std::span<const std::string> users,
+                                      std::span<const Person> people,
                                       const RecommendOptions& options,
                                       GradientExchange* exchange = nullptr);
 

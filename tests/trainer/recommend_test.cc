@@ -33,7 +33,7 @@ class Recommend : public testing::Test {
     OrderedModel model;
     options.k = k;
     options.seen = seen;
-    return recommend(ctx_, model, dataset, users, options);
+    return recommend(ctx_, model, dataset, people_of(dataset, users), options);
   }
   static std::vector<std::int64_t> items(const Recommendation& one) {
     std::vector<std::int64_t> ids;
@@ -66,6 +66,24 @@ TEST_F(Recommend, SeenItemsAreKeptOnDemandAndRecentTitlesEndWithTheNewest) {
 
 TEST_F(Recommend, FewerItemsThanAskedForWhereNoMoreAreUnseen) {
   EXPECT_THAT(items(run({"bob"}, 4, Seen::masked)[0]), ElementsAre(0));
+}
+
+TEST_F(Recommend, WhatIsPopularToSomebodyWithoutHistory) {
+  DatasetWriter writer(path_);
+  writer.add_sequence(std::vector<std::int32_t>{}, {});
+  writer.add_sequence(std::vector<std::int32_t>{4, 3, 3, 1, 4, 2}, {});  // p1 trains on 4, 3, 3, 1
+  for (const char* user : {"new", "bob"}) writer.add_user_key(user);
+  writer.finish(5);
+  const Dataset dataset = Dataset::open(path_);
+  const ScenePopularity popularity{Protocol(dataset, {})};
+  RecommendOptions options;
+  options.popularity = [&]() -> const ScenePopularity& { return popularity; };
+  const auto result = run({"new", "bob", "new"}, 2, Seen::kept, options);
+  EXPECT_THAT(items(result[0]), ElementsAre(3, 1));
+  EXPECT_EQ(result[0].items[0].score, 2.0f);
+  EXPECT_THAT(result[0].recent, ElementsAre());
+  EXPECT_THAT(items(result[1]), ElementsAre(0, 1));
+  EXPECT_THAT(items(result[2]), ElementsAre(3, 1));
 }
 
 TEST_F(Recommend, CandidatesAlone) {

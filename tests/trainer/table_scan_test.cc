@@ -107,7 +107,7 @@ TEST_F(ServedSplit, ListsAreThoseOfWholeTables) {
         options.seen = evaluate.seen;
         options.max_length = evaluate.max_length;
         change(options);
-        return recommend(s.ctx, *s.loaded.model, s.dataset, users(), options,
+        return recommend(s.ctx, *s.loaded.model, s.dataset, people_of(s.dataset, users()), options,
                          s.loaded.exchange.get());
       };
     };
