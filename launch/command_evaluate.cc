@@ -184,6 +184,7 @@ Command evaluate_command() {
       "--data=ml-1m.h5",
       "seqrank evaluate --model.name=popularity --data=ml-1m.h5"};
   command.options = options();
+  command.more_options = options_of_named_model;
   command.ranks = Ranks::several;
   command.dry_run = dry_run;
   command.run = run;

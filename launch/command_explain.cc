@@ -7,6 +7,7 @@
 #include "launch/explanation_chart.h"
 #include "launch/gnuplot.h"
 #include "launch/list.h"
+#include "launch/model_choice.h"
 #include "launch/output.h"
 #include "launch/rank_device.h"
 #include "launch/ranks.h"
@@ -119,6 +120,7 @@ Command explain_command() {
   command.examples = {"seqrank explain --run=runs/a --data=ml-1m.h5 --users=17 --svg=why.svg",
                       "seqrank explain --run=runs/a --data=ml-1m.h5 --users=17 --item=1193"};
   command.options = options();
+  command.more_options = options_of_named_model;
   command.ranks = Ranks::several;
   command.dry_run = dry_run;
   command.run = run;

@@ -11,6 +11,7 @@
 #include "collective/communicator.h"
 #include "launch/command.h"
 #include "launch/list.h"
+#include "launch/model_choice.h"
 #include "launch/output.h"
 #include "launch/rank_device.h"
 #include "launch/ranks.h"
@@ -193,6 +194,7 @@ Command recommend_command() {
                       "--output=all.jsonl",
                       "seqrank recommend --run=runs/a --data=ml-1m.h5 --stdin < histories.jsonl"};
   command.options = options();
+  command.more_options = options_of_named_model;
   command.ranks = Ranks::several;
   command.dry_run = dry_run;
   command.run = run;

@@ -89,6 +89,8 @@ std::map<std::string, std::string> use_settings(const Options& given) {
   std::map<std::string, std::string> settings;
   for (const OptionSpec& spec : evaluate_options())
     if (given.has(spec.key)) settings[spec.key] = given.text(spec.key);
+  for (const OptionSpec& spec : options_of_named_model(given))
+    if (given.has(spec.key)) settings[spec.key] = given.text(spec.key);
   return settings;
 }
 
