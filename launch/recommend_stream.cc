@@ -1,6 +1,8 @@
 // One history at a time: nobody waits for somebody else's question.
 #include "launch/recommend_stream.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -10,6 +12,7 @@
 
 #include "backend/check.h"
 #include "backend/stopwatch.h"
+#include "data/event_columns.h"
 #include "launch/output.h"
 #include "launch/recommendation_file.h"
 
@@ -66,6 +69,35 @@ std::int64_t scene_of(const ScenePopularity& popularity, const Json& question) {
   return found - popularity.scenes().begin();
 }
 
+constexpr std::array kKnown = {"id", "items", "times", "user", "k", "domain"};
+
+void check_keys(const Json& line) {
+  SR_CHECK(line.is_object(), ErrorKind::data, "the line is no JSON object");
+  for (const auto& [key, value] : line.items())
+    SR_CHECK(std::ranges::find(kKnown, key) != kKnown.end(), ErrorKind::data,
+             "the line has a key \"{}\"; there are {}", key, fmt::join(kKnown, ", "));
+  SR_CHECK(line.contains("items") != line.contains("user"), ErrorKind::data,
+           "the line has {} \"items\" {} \"user\"", line.contains("user") ? "both" : "neither",
+           line.contains("user") ? "and" : "nor");
+}
+
+// What the model reads of events, the data set has, and a line does not give.
+void check_told(const BatchNeeds& needs, const Dataset& dataset, const Dataset& histories,
+                std::int64_t max_length) {
+  const auto check = [&](const std::string& what, bool there, bool told) {
+    SR_CHECK(told || !there, ErrorKind::data,
+             "the model reads {} of events, which the line does not tell{}", what,
+             dataset.has_times() && !histories.has_times() ? "; give \"times\", or ask by \"user\""
+                                                           : "; ask by \"user\"");
+  };
+  const auto there = event_columns(dataset, max_length);
+  const auto told = event_columns(histories, max_length);
+  for (const std::string& column : needs.columns)
+    check(column, there.contains(column), told.contains(column));
+  check("times", needs.times && dataset.has_times(), histories.has_times());
+  check("labels", needs.labels && dataset.has_labels(), histories.has_labels());
+}
+
 // A line that this rank can answer: everything that may be wrong with it was looked at.
 struct Understood {
   RecommendOptions options;
@@ -76,7 +108,7 @@ struct Understood {
 
 Understood understood(Context& ctx, const LoadedModel& loaded, const Dataset& dataset,
                       const ItemIds& ids, const RecommendOptions& options, const Json& line) {
-  SR_CHECK(line.is_object(), ErrorKind::data, "the line is no JSON object");
+  check_keys(line);
   Understood question{options, {}, 0, {}};
   if (line.contains("k")) {
     const Json& k = line.at("k");
@@ -91,8 +123,6 @@ Understood understood(Context& ctx, const LoadedModel& loaded, const Dataset& da
       return question;
     }
   } else {
-    SR_CHECK(line.contains("items"), ErrorKind::data,
-             "the line has neither \"items\" nor \"user\"");
     const std::vector<History> history = {history_of(ids, line)};
     if (history[0].items.empty()) {
       const ScenePopularity& popularity = options.popularity();
@@ -101,6 +131,7 @@ Understood understood(Context& ctx, const LoadedModel& loaded, const Dataset& da
       return question;
     }
     question.histories = Dataset::of_histories(dataset, history);
+    check_told(loaded.model->needs(), dataset, *question.histories, options.max_length);
   }
   // What best_items() will read, for what may be wrong with it.
   history_batch(question.histories ? *question.histories : dataset, ctx.host_arena(),

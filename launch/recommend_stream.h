@@ -19,11 +19,12 @@ struct StreamAnswers {
 };
 
 // A line of `in` is a JSON object: {"items": [KEY, ...]}, the newest last, with "times": [SECONDS,
-// ...] where the model reads times, or {"user": KEY} of the data set; "id" (any value) comes back
-// in the answer, "k" overrides options.k. Where "items" is empty, what is popular in the scene
-// "domain" of the data set (without it: in all) is the answer. The answer is {"id", "items":
-// [{"item", "title", "score"},
-// ...]} or {"id", "error": TEXT}; blank lines are passed over. Ends with the input.
+// ...] where the model reads times, or {"user": KEY} of the data set, which a model that reads
+// more of events needs; "id" (any value) comes back in the answer, "k" overrides options.k. Other
+// keys are errors. Where "items" is empty, what is popular in the scene "domain" of the data set
+// (without it: in all) is the answer; a user without events is answered so, too. The answer is
+// {"id", "items": [{"item", "title", "score"}, ...]} or {"id", "error": TEXT}; blank lines are
+// passed over. Ends with the input.
 //
 // Where the model's tables are split (exchange), all ranks answer together: rank 0 of `comm`, the
 // hosts', reads the lines for all of them, and prints. What is wrong with a line they all find.

@@ -44,6 +44,19 @@ def keys(items):
     return [item["item"] for item in items]
 
 
+def counted_models_take_their_options(program):
+    """Item b is near a by one step, c by two: models that count neighbours differ by how far."""
+    call = ["recommend", *data(program)[1:], "--users=u1,u2,u3,u4", "--k=4"]
+    told = [run(program, *call, "--model.name=item_knn", *words).stdout
+            for words in ([], ["--model.neighbours=1"], ["--model.neighbours=100"])]
+    assert told[0] == told[2] != told[1], told
+    with open("m.ini", "w", encoding="utf-8") as file:
+        file.write("[model]\nname = item_knn\nneighbours = 1\n")
+    assert run(program, *call, "--config=m.ini").stdout == told[1]
+    refused = run(program, *call, "--model.name=markov", "--model.neighbours=1", code=2).stderr
+    assert "model.neighbours" in refused and refused.count("\n") == 1, refused
+
+
 def files(program):
     call = data(program) + ["--users=all", "--k=2"]
     run(program, "recommend", *call, "--output=r.csv")
@@ -78,18 +91,21 @@ def stream(program):
     call = data(program)
     lines = ['{"items": ["a", "b"], "id": 7, "k": 1}', "", '{"user": "u1", "k": 1}',
              '{"items": ["?"], "id": "x"}', "no JSON", '{"items": ["a"], "times": [1, 2]}',
-             '{"items": ["d"], "k": 9}']
+             '{"items": ["d"], "k": 9}', '{"items": ["d"], "user": "u1"}',
+             '{"items": ["d"], "time": [3]}', "{}"]
     done = run(program, "recommend", *call, "--stdin", "--json=s.json", stdin="\n".join(lines))
     got = answers(done)
-    assert len(got) == 6, got
+    assert len(got) == 9, got
     assert got[0]["id"] == 7 and keys(got[0]["items"]) == ["c"], got[0]
     assert keys(got[1]["items"]) == ["c"], got[1]
     assert got[2] == {"id": "x", "error": "there is no item ?"}, got[2]
     assert "parse error" in got[3]["error"] and "2 times of 1 events" in got[4]["error"], got
     assert len(got[5]["items"]) == 4, got[5]
+    assert "both" in got[6]["error"] and '"time"' in got[7]["error"], got
+    assert "neither" in got[8]["error"], got
     with open("s.json", encoding="utf-8") as file:
         summary = json.load(file)
-    assert summary["answers"] == 6 and summary["errors"] == 3, summary
+    assert summary["answers"] == 9 and summary["errors"] == 6, summary
     assert 0 < summary["median_ms"] <= summary["percentile_99_ms"], summary
     assert "--stdin" in run(program, "recommend", *call, "--stdin", "--users=u1", code=2).stderr
 
@@ -169,6 +185,10 @@ def explains_clicks(program):
         assert (explanation["rank"] is None) == (name == "din"), explanation
         assert ("place" in told) == (name != "din"), told
         assert any(event["effect"] != 0 for event in explanation["events"]), explanation
+    asked = answers(run(program, "recommend", "--run=soft", "--data=d.h5", "--stdin",
+                        stdin='{"items": ["i1"]}\n{"user": "u3"}\n'))
+    assert "labels of events" in asked[0]["error"] and '"user"' in asked[0]["error"], asked
+    assert "error" not in asked[1], asked
     assert len(weights["soft"]) == 12 and abs(sum(weights["soft"]) - 1) < 1e-5, weights
     assert sorted(weights["hard"]) == [0] * 11 + [1], weights
     refused = run(program, "explain", "--run=din", *call, code=2).stderr
@@ -254,4 +274,5 @@ if __name__ == "__main__":
     cases.main({f.__name__: f for f in (
         files, candidates, stream, people_without_history_get_what_is_popular_in_their_scene,
         stream_answers_at_once, explains, explains_clicks, tables_over_two_ranks,
+        counted_models_take_their_options,
         stream_ends_where_one_rank_alone_has_trouble)})
