@@ -34,22 +34,17 @@ class ItemKnn final : public CountingModel {
         count_V_(input.items, 0),
         windows_of_V_(input.items) {}
 
-  void observe(const Batch& batch) override {
-    const auto item_N = batch.item_N.span<std::int32_t>();
-    const auto target_N = batch.target_N.span<std::int32_t>();
-    const auto offset_B1 = batch.offset_B1.span<std::int32_t>();
-    for (std::int64_t b = 0; b < batch.sequences; ++b) {
-      std::vector<std::int32_t> set(item_N.begin() + offset_B1[b],
-                                    item_N.begin() + offset_B1[b + 1]);
-      set.push_back(target_N[offset_B1[b + 1] - 1]);
-      std::sort(set.begin(), set.end());
-      set.erase(std::unique(set.begin(), set.end()), set.end());
-      for (const std::int32_t item : set) {
-        ++count_V_[item];
-        windows_of_V_[item].push_back(static_cast<std::int32_t>(windows_.size()));
-      }
-      windows_.push_back(std::move(set));
+  // A sequence of one event says nothing of items together.
+  void observe(const CountedEvents& events) override {
+    if (events.item_E.size() < 2) return;
+    std::vector<std::int32_t> set(events.item_E.begin(), events.item_E.end());
+    std::sort(set.begin(), set.end());
+    set.erase(std::unique(set.begin(), set.end()), set.end());
+    for (const std::int32_t item : set) {
+      ++count_V_[item];
+      windows_of_V_[item].push_back(static_cast<std::int32_t>(windows_.size()));
     }
+    windows_.push_back(std::move(set));
     near_V_.clear();
   }
 

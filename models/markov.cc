@@ -17,12 +17,10 @@ class Markov final : public CountingModel {
   static std::vector<OptionSpec> options() { return {}; }
   explicit Markov(const ModelInput& input) : count_V_(input.items, 0), next_V_(input.items) {}
 
-  void observe(const Batch& batch) override {
-    const auto item_N = batch.item_N.span<std::int32_t>();
-    const auto target_N = batch.target_N.span<std::int32_t>();
-    for (std::int64_t n = 0; n < batch.events; ++n) {
-      ++next_V_[item_N[n]][target_N[n]];
-      ++count_V_[target_N[n]];
+  void observe(const CountedEvents& events) override {
+    for (std::size_t e = 1; e < events.item_E.size(); ++e) {
+      ++next_V_[events.item_E[e - 1]][events.item_E[e]];
+      ++count_V_[events.item_E[e]];
     }
     popular_V_.clear();
   }

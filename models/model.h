@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -85,10 +86,19 @@ class TrainedModel : public Model {
   virtual Var loss(Tape& tape, const Batch& batch) = 0;
 };
 
+// Training events of one sequence, in order: all, or where it is longer than data.max_length, a
+// window as training has them, which begins with the last event of the window before. Every one is
+// in a window, a sequence's only one too.
+struct CountedEvents {
+  std::span<const std::int32_t> item_E;
+  std::span<const std::int64_t> time_E = {};  // seconds; empty unless needs().times
+  std::size_t known = 0;  // events at the beginning that the window before has, too
+};
+
 // Learns by counting, in one pass over the training data.
 class CountingModel : public Model {
  public:
-  virtual void observe(const Batch& batch) = 0;
+  virtual void observe(const CountedEvents& events) = 0;
 };
 
 // What a model is built from. Parameters are declared while it is built and allocated afterwards.

@@ -1,4 +1,5 @@
-// popularity: items ranked by how often they occur in the training data; the same for everyone.
+// popularity: items ranked by how often they are what comes next in the training data; the same for
+// everyone.
 #include <algorithm>
 
 #include "backend/transfer.h"
@@ -13,9 +14,8 @@ class Popularity final : public CountingModel {
   static std::vector<OptionSpec> options() { return {}; }
   explicit Popularity(const ModelInput& input) : count_V_(input.items, 0) {}
 
-  // Targets: every event but a sequence's first is one exactly once an epoch.
-  void observe(const Batch& batch) override {
-    for (std::int32_t item : batch.target_N.span<std::int32_t>()) ++count_V_[item];
+  void observe(const CountedEvents& events) override {
+    for (const std::int32_t item : events.item_E.subspan(1)) ++count_V_[item];
     score_V_.clear();
   }
 

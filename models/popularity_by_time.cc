@@ -59,13 +59,11 @@ class PopularityByTime final : public CountingModel {
     return needs;
   }
 
-  // Inputs: every event but a sequence's last one is an input exactly once an epoch.
-  void observe(const Batch& batch) override {
-    const auto item_N = batch.item_N.span<std::int32_t>();
-    const auto time_N = batch.time_N.span<std::int64_t>();
-    for (std::int64_t n = 0; n < batch.events; ++n) {
-      ++count_VT_[item_N[n]][day_of(time_N[n])];
-      ++total_V_[item_N[n]];
+  // Every training event once.
+  void observe(const CountedEvents& events) override {
+    for (std::size_t e = events.known; e < events.item_E.size(); ++e) {
+      ++count_VT_[events.item_E[e]][day_of(events.time_E[e])];
+      ++total_V_[events.item_E[e]];
     }
     weights_.clear();
     forecast_.clear();

@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "data/event_columns.h"
 #include "trainer/evaluate_kinds.h"
 #include "trainer/gradient_exchange.h"
 
@@ -81,13 +82,34 @@ std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Mode
   return result;
 }
 
-void fit_counts(Context& ctx, CountingModel& model, const Protocol& protocol,
-                std::int64_t max_length) {
-  LoaderOptions options;
-  options.max_length = max_length;
-  options.needs = model.needs();
-  TrainLoader loader(protocol, ctx.host_arena(), options);
-  for (std::int64_t step = 0; step < loader.steps_per_epoch(); ++step) model.observe(loader.next());
+// Windows as TrainingWindows cuts them, from the end; but a sequence's only event is one, too.
+void fit_counts(CountingModel& model, const Protocol& protocol, std::int64_t max_length) {
+  const Dataset& dataset = protocol.dataset();
+  const bool times = model.needs().times;
+  check_columns(dataset, model.needs(), max_length);
+  std::vector<std::int32_t> item_E;
+  std::vector<std::int64_t> time_E;
+  bool any_follows = false;
+  for (std::int64_t s = 0; s < dataset.sequences(); ++s) {
+    const std::int64_t events = protocol.training_events(s);
+    if (events == 0) continue;
+    any_follows |= events > 1;
+    item_E.resize(events);
+    dataset.read_items(dataset.begin(s), item_E);
+    time_E.resize(times ? events : 0);
+    if (times) dataset.read_times(dataset.begin(s), time_E);
+    const std::int64_t first = events > 1 ? 2 + (events - 2) % max_length : 1;
+    for (std::int64_t begin = 0, end = first; end <= events; begin = end - 1, end += max_length) {
+      const auto count = static_cast<std::size_t>(end - begin);
+      model.observe({std::span(item_E).subspan(begin, count),
+                     times ? std::span(time_E).subspan(begin, count) : std::span(time_E),
+                     begin > 0 ? std::size_t{1} : 0});
+    }
+  }
+  SR_CHECK(any_follows, ErrorKind::data,
+           "{}: has nothing to count: no sequence has two events that protocol {} leaves for "
+           "training",
+           dataset.path(), protocol_name(protocol.kind()));
 }
 
 }  // namespace seqrank

@@ -60,9 +60,9 @@ std::optional<Evaluation> evaluate_unless(Context& ctx, Communicator& comm, Mode
                                           const std::function<bool()>& stop,
                                           GradientExchange* exchange = nullptr);
 
-// One pass over the training split, on every rank alike.
-void fit_counts(Context& ctx, CountingModel& model, const Protocol& protocol,
-                std::int64_t max_length);
+// One pass over the training split, on every rank alike. Throws Error(usage) where the data set
+// lacks what the model reads, Error(data) where no sequence has two training events.
+void fit_counts(CountingModel& model, const Protocol& protocol, std::int64_t max_length);
 
 // "data.max_length", "data.protocol" and what belongs to it, "evaluate.seen", "table.*": what
 // training and evaluation have in common.

@@ -156,7 +156,7 @@ std::unique_ptr<LoadedModel> load_model(Context& ctx, const Communicators& ranks
   auto* counting = dynamic_cast<CountingModel*>(loaded->model.get());
   SR_CHECK(counting != nullptr, ErrorKind::usage,
            "--model.name={}: must be trained first; give the --run folder of its training", name);
-  fit_counts(ctx, *counting, Protocol(dataset, protocol_options_from(loaded->options)),
+  fit_counts(*counting, Protocol(dataset, protocol_options_from(loaded->options)),
              loaded->options.integer("data.max_length"));
   loaded->origin = name + ", counted";
   return loaded;

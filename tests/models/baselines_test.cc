@@ -19,7 +19,8 @@ std::vector<float> scores(Context& ctx, const std::string& name,
   for (const auto& [key, value] : settings) options.set(key, value, "test");
   ParameterStore store;
   auto model = find_model(name).make({options, 5, store});
-  dynamic_cast<CountingModel&>(*model).observe(packed_batch(ctx, training));
+  for (const std::vector<int>& events : training)
+    dynamic_cast<CountingModel&>(*model).observe({events});
   std::vector<int> with_target = history;
   with_target.push_back(0);  // packed_batch takes the last one as a target only
   const Batch batch = packed_batch(ctx, {with_target});
@@ -92,7 +93,7 @@ TEST(PopularityByTime, ForecastsTheDayOfTheLastEvent) {
     std::copy(time_N.begin(), time_N.end(), batch.time_N.data<std::int64_t>());
     return batch;
   };
-  dynamic_cast<CountingModel&>(*model).observe(batch_of(items, times));
+  dynamic_cast<CountingModel&>(*model).observe({items, times});
   const auto ranked_on = [&](std::int64_t day) {
     Tensor score_BV = ctx.empty(DType::f32, {1, 4});
     model->score_next(ctx, batch_of({3}, {day * 86400}), score_BV);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <random>
 
 #include "collective/thread.h"
 #include "data/dataset_writer.h"
@@ -58,6 +59,102 @@ class Evaluate : public testing::Test {
   test::Scratch temp_;
   std::string path_ = temp_.path() + "/data.h5";
 };
+
+// What a counting model is told.
+class ToldModel final : public CountingModel {
+ public:
+  explicit ToldModel(bool times) : times_(times) {}
+  BatchNeeds needs() const override {
+    BatchNeeds needs;
+    needs.times = times_;
+    return needs;
+  }
+  void observe(const CountedEvents& events) override {
+    windows.emplace_back(events.item_E.begin(), events.item_E.end());
+    known.push_back(events.known);
+    EXPECT_EQ(events.time_E.size(), times_ ? events.item_E.size() : 0);
+  }
+  void score_next(Context&, const Batch&, Tensor&) override { FAIL(); }
+  std::vector<std::vector<std::int32_t>> windows;
+  std::vector<std::size_t> known;
+
+ private:
+  bool times_;
+};
+
+// Training has two events less of sequences of three or more.
+TEST_F(Evaluate, CountingModelsAreToldOfEveryTrainingEvent) {
+  DatasetWriter writer(path_);
+  const std::vector<std::vector<std::int32_t>> sequences = {
+      {0, 1, 2, 3, 4, 5, 6}, {7, 8, 9}, {10}, {11, 12, 13, 14, 15, 16}};
+  for (const auto& items : sequences) writer.add_sequence(items, {});
+  writer.finish(17);
+  const Dataset dataset = Dataset::open(path_);
+  ToldModel model(false);
+  fit_counts(model, Protocol(dataset), 2);
+  EXPECT_THAT(model.windows,
+              ElementsAre(ElementsAre(0, 1, 2), ElementsAre(2, 3, 4), ElementsAre(7),
+                          ElementsAre(10), ElementsAre(11, 12), ElementsAre(12, 13, 14)));
+  EXPECT_THAT(model.known, ElementsAre(0, 1, 0, 0, 0, 1));
+  ToldModel wants_times(true);
+  EXPECT_THROW(fit_counts(wants_times, Protocol(dataset), 2), Error);
+}
+
+// Forecasts from counts done here: y_t = a + b y_{t-1} by the formula for one variable.
+TEST_F(Evaluate, PopularityByTimeCountsTheNewestEventsToo) {
+  constexpr int kItems = 5, kDays = 6;
+  std::mt19937 random(3);
+  std::vector<std::vector<double>> y_VT(kItems, std::vector<double>(kDays, 0));
+  std::vector<double> total_V(kItems, 0);
+  DatasetWriter writer(path_);
+  for (int s = 0; s < 60; ++s) {
+    std::vector<std::int32_t> items;
+    std::vector<std::int64_t> times;
+    for (int e = 0; e < s % 7 + 1; ++e) {
+      items.push_back(static_cast<std::int32_t>(random() % kItems));
+      times.push_back(static_cast<std::int64_t>(random() % (kDays * 86400)));
+    }
+    std::ranges::sort(times);
+    writer.add_sequence(items, times);
+    const std::size_t training = items.size() >= 3 ? items.size() - 2 : items.size();
+    for (std::size_t e = 0; e < training; ++e) {
+      ++y_VT[items[e]][times[e] / 86400];
+      ++total_V[items[e]];
+    }
+  }
+  writer.finish(kItems);
+  double n = 0, x_sum = 0, y_sum = 0, xx = 0, xy = 0;
+  for (const auto& y_T : y_VT)
+    for (int t = 1; t < kDays; ++t) {
+      const double x = y_T[t - 1], y = y_T[t];
+      ++n, x_sum += x, y_sum += y, xx += x * x, xy += x * y;
+    }
+  const double b = (n * xy - x_sum * y_sum) / (n * xx - x_sum * x_sum);
+
+  const Dataset dataset = Dataset::open(path_);
+  Options options;
+  options.declare(model_options("popularity_by_time"));
+  options.set("model.days", "1", "test");
+  ParameterStore store;
+  const auto model = find_model("popularity_by_time").make({options, kItems, store});
+  fit_counts(dynamic_cast<CountingModel&>(*model), Protocol(dataset), 2);
+  Context ctx(Device::cpu, 1);
+  for (int day = 1; day <= kDays; ++day) {
+    Batch batch;
+    batch.sequences = batch.events = 1;
+    batch.time_N = ctx.empty(DType::i64, {1});
+    batch.time_N.data<std::int64_t>()[0] = day * 86400 + 7;
+    batch.last_B = ctx.empty(DType::i32, {1});
+    batch.last_B.data<std::int32_t>()[0] = 0;
+    Tensor score_BV = ctx.empty(DType::f32, {1, kItems});
+    model->score_next(ctx, batch, score_BV);
+    const auto key = [&](int v) { return std::pair(b * y_VT[v][day - 1], total_V[v]); };
+    for (int v = 0; v < kItems; ++v)
+      for (int w = 0; w < kItems; ++w)
+        EXPECT_EQ(score_BV.data<float>()[v] < score_BV.data<float>()[w], key(v) < key(w))
+            << "day " << day << ", " << v << " and " << w;
+  }
+}
 
 TEST_F(Evaluate, RanksTheTargetAmongWhatIsNotMasked) {
   EXPECT_THAT(run(Split::test, Seen::kept).rank_Q, ElementsAre(1, 6, 13, 5));
