@@ -275,6 +275,11 @@ std::string Dataset::user_key(std::int64_t sequence) const {
 void Dataset::for_each_user_key(const std::function<void(std::string_view)>& use) const {
   impl_->names.for_each_user_key(impl_->file, use);
 }
+std::optional<std::string> Dataset::text_attribute(const std::string& name) const {
+  const auto found = impl_->attributes.texts.find(name);
+  return found == impl_->attributes.texts.end() ? std::nullopt : std::optional(found->second);
+}
+
 const std::map<std::string, double>& Dataset::attributes() const {
   return impl_->attributes.numbers;
 }

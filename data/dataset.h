@@ -90,6 +90,8 @@ class Dataset {
 
   // Root attributes that are numbers, as written ("tie_rate", "best_ndcg@10", ...).
   const std::map<std::string, double>& attributes() const;
+  // One that is a text of fixed length, as prepare writes them.
+  std::optional<std::string> text_attribute(const std::string& name) const;
 
  private:
   struct Impl;

@@ -14,14 +14,19 @@
 
 namespace seqrank {
 
-// The interest of each item, 1 to options.interests; 0, unknown, where training has none of its
-// events. Of a file that says so, training sequences; else all events but the last two of each
-// sequence of three or more, and of each scene in it, so that no target of protocol p1 is read,
-// neither of the whole nor of one scene. Throws Error(usage) where `memory` bytes are too few.
-std::vector<std::int32_t> interests_of_items(const UserEvents& store,
-                                             const std::vector<ValueColumn>& values,
-                                             const PrepareOptions& options, std::size_t items,
-                                             std::size_t memory);
+struct ItemInterests {
+  std::vector<std::int32_t> interest_V;  // 1 to options.interests; 0: unknown. Empty: not asked for
+  ProtocolKind protocol = ProtocolKind::p1;  // whose training events they were found in
+  std::int64_t before = 0;                   // of temporal: which are those before this time
+};
+
+// Unknown are items of which training has no event. Read is what the protocol that is asked for
+// (options.interests_for) leaves for training of the whole file and of each scene alone, so that
+// no target is read of either. Throws Error(usage) where `memory` bytes are too few, and where
+// there are no times for temporal.
+ItemInterests interests_of_items(const UserEvents& store, const std::vector<ValueColumn>& values,
+                                 const PrepareOptions& options, std::size_t items,
+                                 std::size_t memory);
 
 // Replaces `store` by its events of one scene; those who have none are gone. Returns how many
 // events went. count_V: events of each item, kept up to date. Throws Error(data) where no event is

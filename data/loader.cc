@@ -10,6 +10,7 @@
 
 #include "backend/check.h"
 #include "data/event_columns.h"
+#include "data/made_features.h"
 #include "data/masked_batch.h"
 #include "data/step_batches.h"
 
@@ -83,6 +84,7 @@ TrainLoader::TrainLoader(const Protocol& protocol, Arena& arena, const LoaderOpt
   SR_ASSERT(options.world >= 1 && options.rank >= 0 && options.rank < options.world,
             "rank {} of {}", options.rank, options.world);
   check_columns(protocol.dataset(), options.needs, options.max_length);
+  check_made_features(protocol, options.needs);
   check_masking(options.needs, options.max_length);
   impl_ = std::make_unique<Impl>(protocol, arena, options);
   SR_CHECK(impl_->batches.windows() > 0, ErrorKind::data,

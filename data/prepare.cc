@@ -215,7 +215,7 @@ class Preparation {
     report_.events_short_user = core.events_short_user;
     if (options_.interests > 0) {
       if (progress_) progress_({"finding interests", 0, 0});
-      all_.interest_V =
+      all_.interests =
           interests_of_items(*all_.store, all_.values, options_, all_.count_V.size(), memory_);
     }
     if (!options_.keep_domain.empty())

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "data/protocol.h"
+
 namespace seqrank {
 
 // A text file of features: a key, and columns by name ("genre", "year:number"); of a list of values
@@ -81,7 +83,9 @@ struct PrepareOptions {
 
   // Then, of what is left:
   std::int64_t interests = 0;  // groups of items, found and written as their feature; 0: none
-  std::string keep_domain;     // then only events of this scene are written; empty: all
+  // Whose training events they are found in; nothing: session where the input says splits, else p1.
+  std::optional<ProtocolOptions> interests_for;
+  std::string keep_domain;  // then only events of this scene are written; empty: all
 
   double bad_line_limit = 0.001;                    // share of lines; more: Error(data)
   std::size_t memory_bytes = std::size_t{1} << 30;  // resident, all in all; at least 1 MiB

@@ -21,6 +21,8 @@ void check_values(const PrepareOptions& options) {
   SR_CHECK(options.min_count >= 1, ErrorKind::usage, "--min-count is {}; it must be at least 1",
            options.min_count);
   SR_CHECK(options.interests >= 0, ErrorKind::usage, "--interests cannot be negative");
+  SR_CHECK(options.interests > 0 || !options.interests_for, ErrorKind::usage,
+           "--data.protocol says whose training events interests are found in; give --interests");
   for (const std::string& name : options.item_features.features)
     SR_CHECK(options.interests == 0 || (name != "interest" && name != "interest:number"),
              ErrorKind::usage,

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "data/item_text.h"
+#include "data/made_features.h"
 #include "data/prepare_options.h"
 #include "data/record.h"
 
@@ -123,15 +124,21 @@ class PreparedWriter {
       report_.items_without_features = all_.item_features->without();
       all_.item_features.reset();
     }
-    if (!all_.interest_V.empty()) write_interests();
+    if (!all_.interests.interest_V.empty()) write_interests();
     write_item_text(*all_.item_keys, all_.count_V, all_.titles.get(), folder_, memory_, writer_,
                     report_);
   }
 
   void write_interests() {
     std::vector<std::int32_t> by_id(static_cast<std::size_t>(report_.items));
-    for (std::size_t v = 0; v < all_.interest_V.size(); ++v)
-      if (all_.count_V[v] != kNoItem) by_id[all_.count_V[v]] = all_.interest_V[v];
+    const std::vector<std::int32_t>& interest_V = all_.interests.interest_V;
+    for (std::size_t v = 0; v < interest_V.size(); ++v)
+      if (all_.count_V[v] != kNoItem) by_id[all_.count_V[v]] = interest_V[v];
+    writer_.set_attribute(made_for_attribute("interest"),
+                          std::string(protocol_name(all_.interests.protocol)));
+    if (all_.interests.protocol == ProtocolKind::temporal)
+      writer_.set_attribute(made_before_attribute("interest"),
+                            static_cast<double>(all_.interests.before));
     writer_.append("/item/feature/interest", by_id);
     writer_.append_text("/item/feature_values/interest", "");
     for (std::int64_t i = 1; i <= options_.interests; ++i)

@@ -12,6 +12,7 @@
 #include "data/dataset.h"
 #include "data/dataset_writer.h"
 #include "data/external_sort.h"
+#include "data/item_interests.h"
 #include "data/prepare.h"
 #include "data/side_features.h"
 #include "data/user_events.h"
@@ -30,10 +31,10 @@ std::int64_t held_out_sequences(const PrepareOptions& options, std::int64_t trai
 
 struct PreparedEvents {
   std::unique_ptr<UserEvents> store;
-  std::vector<ValueColumn> values;       // of its events' words
-  std::unique_ptr<TempFile> item_keys;   // rising
-  std::vector<std::uint32_t> count_V;    // events of an item; its id after numbering
-  std::vector<std::int32_t> interest_V;  // 0: unknown; empty: not asked for
+  std::vector<ValueColumn> values;      // of its events' words
+  std::unique_ptr<TempFile> item_keys;  // rising
+  std::vector<std::uint32_t> count_V;   // events of an item; its id after numbering
+  ItemInterests interests;
   std::unique_ptr<ExternalSort> titles;  // empty: none, as the two that follow
   std::unique_ptr<SideFeatures> user_features, item_features;
 };

@@ -147,6 +147,7 @@ void Protocol::cut_in_time(const ProtocolOptions& options) {
            "earlier (--data.validation_from, --data.test_from)",
            validation_from, test_from);
 
+  cut_ = validation_from;
   auto before_validation = std::make_shared<std::vector<std::int32_t>>();
   auto before_test = std::make_shared<std::vector<std::int32_t>>();
   before_validation->reserve(dataset.sequences());

@@ -53,6 +53,7 @@ class Protocol {
   explicit Protocol(const Dataset& dataset, const ProtocolOptions& options = {});
   const Dataset& dataset() const { return *dataset_; }
   ProtocolKind kind() const { return kind_; }
+  std::int64_t cut() const { return cut_; }  // of temporal: training is before this time
 
   // Events of a sequence that training may read: its first ones.
   std::int64_t training_events(std::int64_t sequence) const;
@@ -67,6 +68,7 @@ class Protocol {
 
   const Dataset* dataset_;
   ProtocolKind kind_;
+  std::int64_t cut_ = 0;
   // Of session: from this sequence on, those for training are for validation instead.
   std::int64_t training_ends_ = std::numeric_limits<std::int64_t>::max();
   // Of temporal: events of each sequence before the first cut, and before the second.

@@ -79,6 +79,15 @@ std::vector<OptionSpec> sequence_options() {
       {"interests", OptionKind::integer, "0",
        "group items by who has them, and write the groups as the items' feature interest; 0: no",
        "0..1000000"},
+      {"data.protocol", OptionKind::choice, "",
+       "protocol that will be trained under: interests are found in what it leaves for training; "
+       "without it, session where the input says splits, else p1",
+       "p1|temporal|session|ctr"},
+      {"data.validation_from", OptionKind::integer, "",
+       "protocol temporal: the cut in seconds since 1970 where training ends; without it, from the "
+       "shares of events that follow"},
+      {"data.validation_share", OptionKind::real, "0.1", "of events, for validation", "0.001..0.9"},
+      {"data.test_share", OptionKind::real, "0.1", "of events, for the test", "0.001..0.9"},
       {"keep-domain", OptionKind::text, "",
        "write the events of this scene alone; interests are found in all"},
       {"bad-lines", OptionKind::real, "0.001", "stop above this share of unreadable lines", "0..1"},
@@ -129,6 +138,14 @@ void set_sequences(const Options& given, PrepareOptions& options) {
   options.core_user = given.integer("core-user");
   options.core_item = given.integer("core-item");
   options.interests = given.integer("interests");
+  if (given.has("data.protocol")) {
+    ProtocolOptions& wanted = options.interests_for.emplace();
+    wanted.kind = protocol_from_name(given.text("data.protocol"));
+    if (given.has("data.validation_from"))
+      wanted.validation_from = given.integer("data.validation_from");
+    wanted.validation_share = given.real("data.validation_share");
+    wanted.test_share = given.real("data.test_share");
+  }
   options.keep_domain = given.text("keep-domain");
 }
 

@@ -6,6 +6,9 @@
 #include <random>
 #include <set>
 
+#include "data/loader.h"
+#include "data/made_features.h"
+#include "data/protocol.h"
 #include "tests/data/prepared.h"
 
 namespace seqrank {
@@ -105,6 +108,109 @@ TEST_F(ItemInterests, OfSplitFilesAreThoseOfTrainingSequences) {
   EXPECT_NE(found.at("b"), "");
 }
 
+// Every event is of an item of its own: an item has an interest exactly where its event was read.
+class InterestsFor : public ItemInterests, public testing::WithParamInterface<ProtocolKind> {
+ protected:
+  PrepareOptions of_own_items() {
+    std::mt19937 random(9);
+    std::string text = "user,item,time,scene\n";
+    int item = 0;
+    for (int u = 0; u < 40; ++u)
+      for (int e = 0; e < u % 29 + 1; ++e)
+        text += fmt::format("u{},{},{},s{}\n", u, item++, random() % 100000, random() % 2);
+    write_text(scratch_.file("in.csv"), text);
+    PrepareOptions options = test::prepare_options(scratch_, scratch_.file("in.csv"));
+    options.domain_column = "scene";
+    options.interests = 2;
+    options.interests_for.emplace().kind = GetParam();
+    return options;
+  }
+  // Items that have an interest, and those of training events: here of the file as it is.
+  void compare(const PrepareOptions& options, const ProtocolOptions& protocol_options) {
+    known_.clear(), training_.clear();
+    for (const auto& [item, interest] : interests(options))
+      if (!interest.empty()) known_.insert(item);
+    const Dataset dataset = Dataset::open(options.output);
+    const Protocol protocol(dataset, protocol_options);
+    for (std::int64_t s = 0; s < dataset.sequences(); ++s) {
+      std::vector<std::int32_t> items(protocol.training_events(s));
+      dataset.read_items(dataset.begin(s), items);
+      for (const std::int32_t v : items) training_.insert(dataset.item_key(v));
+    }
+    BatchNeeds needs;
+    needs.columns = {"item.interest"};
+    EXPECT_NO_THROW(check_made_features(protocol, needs));
+  }
+  std::set<std::string> known_, training_;
+};
+
+TEST_P(InterestsFor, ReadsNothingThatTheProtocolAsksForInTheWholeOrInAScene) {
+  ProtocolOptions protocol;
+  protocol.kind = GetParam();
+  PrepareOptions options = of_own_items();
+  for (const char* scene : {"", "s0", "s1"}) {
+    options.keep_domain = scene;
+    compare(options, protocol);
+    EXPECT_TRUE(std::ranges::includes(training_, known_)) << scene;
+    EXPECT_GT(2 * known_.size(), training_.size()) << scene;
+  }
+  options.keep_domain = options.domain_column = "";
+  compare(options, protocol);
+  EXPECT_EQ(known_, training_);
+  options.interests_for->validation_from = protocol.validation_from = 50000;
+  protocol.test_from = 60000;
+  compare(options, protocol);
+  EXPECT_EQ(known_, training_);
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, InterestsFor,
+                         testing::Values(ProtocolKind::p1, ProtocolKind::temporal,
+                                         ProtocolKind::session, ProtocolKind::ctr),
+                         [](const auto& info) { return protocol_name(info.param); });
+
+TEST_F(ItemInterests, OfSplitFilesWithoutValidationLeaveOutWhatProtocolSessionTakesForIt) {
+  std::vector<Line> lines;
+  for (int s = 0; s < 40; ++s)
+    for (int e = 0; e < 3; ++e)
+      lines.push_back({fmt::format("train-{:02}", s), fmt::format("{}.{}", s, e), 0});
+  lines.push_back({"test-1", "t", 0});
+  PrepareOptions options = given(lines);
+  options.split_by_prefix = true;
+  const auto found = interests(options);
+  EXPECT_NE(found.at("37.2"), "");
+  EXPECT_EQ(found.at("38.0"), "");
+  EXPECT_EQ(found.at("39.2"), "");
+}
+
+// Training, where it would read interests that know of what it tests.
+TEST_F(ItemInterests, AreRefusedUnderAnotherProtocol) {
+  std::string text = "user,item,time\n";
+  for (int u = 0; u < 20; ++u)
+    for (int e = 0; e < 10; ++e) text += fmt::format("u{},i{},{}\n", u, (u + e) % 7, 100 * e + u);
+  write_text(scratch_.file("in.csv"), text);
+  PrepareOptions options = test::prepare_options(scratch_, scratch_.file("in.csv"));
+  options.interests = 2;
+  Arena arena;
+  LoaderOptions reads, blind;
+  reads.needs.columns = {"target.interest"};
+  const auto train = [&](const ProtocolOptions& protocol, const LoaderOptions& loader) {
+    const Dataset dataset = Dataset::open(options.output);
+    TrainLoader(Protocol(dataset, protocol), arena, loader);
+  };
+  prepare(options);
+  train({ProtocolKind::p1}, reads);
+  train({ProtocolKind::ctr}, blind);
+  SR_EXPECT_ERROR(train({ProtocolKind::ctr}, reads), ErrorKind::usage, "--data.protocol=ctr");
+  SR_EXPECT_ERROR(train({ProtocolKind::temporal}, reads), ErrorKind::usage, "made for p1");
+  options.interests_for = {.kind = ProtocolKind::temporal, .validation_from = 500};
+  prepare(options);
+  train({ProtocolKind::temporal, 500, 800}, reads);
+  train({ProtocolKind::temporal, 600, 800}, reads);
+  SR_EXPECT_ERROR(train({ProtocolKind::temporal, 499, 800}, reads), ErrorKind::usage,
+                  "--data.validation_from=499");
+  SR_EXPECT_ERROR(train({ProtocolKind::p1}, reads), ErrorKind::usage, "temporal before time 500");
+}
+
 TEST_F(ItemInterests, WhatCannotBeIsRefused) {
   const PrepareOptions good = given(lines_of_two_tastes("zz"));
   const auto refused = [&](auto change, ErrorKind kind, const std::string& part) {
@@ -114,6 +220,10 @@ TEST_F(ItemInterests, WhatCannotBeIsRefused) {
   };
   refused([](auto& o) { o.interests = 25; }, ErrorKind::usage, "--interests=25");
   refused([](auto& o) { o.interests = -1; }, ErrorKind::usage, "negative");
+  refused([](auto& o) { o.interests_for.emplace().kind = ProtocolKind::temporal; },
+          ErrorKind::usage, "no time column");
+  refused([](auto& o) { o.interests_for.emplace(), o.interests = 0; }, ErrorKind::usage,
+          "give --interests");
   refused(
       [](auto& o) {
         o.item_features = {"f.csv", "", {"interest"}, {}, ""};
