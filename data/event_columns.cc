@@ -1,10 +1,13 @@
 // Columns that are computed from positions and times, and columns that are stored.
 #include "data/event_columns.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 
 #include "backend/check.h"
+#include "data/fingerprint.h"
 
 namespace seqrank {
 namespace {
@@ -132,6 +135,29 @@ std::map<std::string, std::int64_t> event_columns(const Dataset& dataset, std::i
   }
   for (const auto& [name, column] : stored_columns(dataset)) columns[name] = column.values;
   return columns;
+}
+
+std::vector<std::string> value_names(const Dataset& dataset, const std::string& column) {
+  std::vector<std::string> names;
+  const auto stored = stored_columns(dataset);
+  const auto found = stored.find(column);
+  if (found == stored.end()) return names;
+  for (std::int64_t id = 0; id < found->second.values; ++id)
+    names.push_back(dataset.feature_value(found->second.of, found->second.name, id));
+  return names;
+}
+
+std::map<std::string, std::string> column_fingerprints(const Dataset& dataset,
+                                                       const BatchNeeds& needs) {
+  std::map<std::string, std::string> result;
+  for (const std::string& column : needs.columns) {
+    const auto names = value_names(dataset, column);
+    if (names.empty()) continue;
+    TextFingerprint fingerprint;  // as of the keys of items
+    for (const std::string& name : names) fingerprint.add(fmt::format("{}:{}", name.size(), name));
+    result[column] = fingerprint.hex();
+  }
+  return result;
 }
 
 void check_columns(const Dataset& dataset, const BatchNeeds& needs, std::int64_t max_length) {

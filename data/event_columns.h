@@ -6,6 +6,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "data/windows.h"
 
@@ -23,6 +24,13 @@ namespace seqrank {
 //   item.NAME             of the event's item
 //   target.NAME           of the item that follows: only in batches that have target_N
 std::map<std::string, std::int64_t> event_columns(const Dataset& dataset, std::int64_t max_length);
+
+// What the values of a stored column of ids are called, by id; one without a name by its number.
+// None of numbers and of computed columns, whose ids mean the same everywhere.
+std::vector<std::string> value_names(const Dataset& dataset, const std::string& column);
+// Of the columns of `needs` that have such names: what identifies these, in order, 16 hex digits.
+std::map<std::string, std::string> column_fingerprints(const Dataset& dataset,
+                                                       const BatchNeeds& needs);
 
 // What the columns of `needs` are there, by the columns of the data set. Throws Error(usage) that
 // names a missing one and lists those there are.

@@ -167,6 +167,8 @@ class InterestTransfer final : public AttentiveRanker {
     from_ = &store.declare("transition.from", {interests_, width_}, Initialiser::by_fan_in(width_));
     w_next_ = &store.declare("transition.next", {interests_, 2 * width_},
                              Initialiser::by_fan_in(2 * width_));
+    for (Parameter* of_interests : {w_label_, b_label_, from_, w_next_})
+      of_interests->by_column = item_column_;
   }
 
   Var encode(Tape& tape, const Batch& batch, Tensor* weight_N) override {

@@ -109,6 +109,7 @@ Json state_json(const TrainingState& state) {
           {"metrics_bytes", state.metrics_bytes},
           {"dataset_fingerprint", state.dataset_fingerprint},
           {"item_fingerprint", state.item_fingerprint},
+          {"columns", state.columns},
           {"config", state.config},
           {"shapes", state.shapes}};
 }
@@ -124,7 +125,7 @@ TrainingState read_state(const Json& json, const Reader& read) {
   state.metrics_bytes = read.integer(json, "metrics_bytes", 0, kMaxBytes);
   state.dataset_fingerprint = read.text(json, "dataset_fingerprint");
   // Absent where an early version of this program wrote it: as if there were no keys, no evaluation
-  // put off, no loss scale; shapes are then not known.
+  // put off, no loss scale; shapes and names of values are then not known.
   if (json.contains("item_fingerprint"))
     state.item_fingerprint = read.text(json, "item_fingerprint");
   if (json.contains("evaluation_due")) state.evaluation_due = read.flag(json, "evaluation_due");
@@ -133,6 +134,7 @@ TrainingState read_state(const Json& json, const Reader& read) {
     state.loss_scale_good = read.integer(json, "loss_scale_good", 0, kMaxElements);
   }
   state.config = read.texts(json, "config");
+  if (json.contains("columns")) state.columns = read.texts(json, "columns");
   if (json.contains("shapes")) state.shapes = read.texts(json, "shapes");
   return state;
 }

@@ -141,6 +141,10 @@ std::vector<Difference> CheckpointStore::differences(std::int64_t step,
   const bool keys_known = saved.item_fingerprint != "none" && now.item_fingerprint != "none";
   if (keys_known && saved.item_fingerprint != now.item_fingerprint)
     rows.push_back({"item keys' fingerprint", saved.item_fingerprint, now.item_fingerprint});
+  for (const auto& [column, names] : saved.columns)
+    if (const auto here = now.columns.find(column);
+        here != now.columns.end() && here->second != names)
+      rows.push_back({fmt::format("names of the values of {}", column), names, here->second});
   std::map<std::string, std::pair<std::int64_t, std::int64_t>> totals;  // saved, now; -1 = absent
   for (const TensorTotal& tensor : tensors_of(*selected_)) totals[tensor.name] = {tensor.total, -1};
   for (const TensorTotal& tensor : model)

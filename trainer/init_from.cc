@@ -112,10 +112,28 @@ Shape with_rows(const Shape& shape, std::int64_t rows) {
   return shape.rank() == 1 ? Shape{rows} : Shape{rows, shape[1]};
 }
 
+// Why rows of a column's values do not go by their numbers; "": they do. `now` has no names of
+// those that are computed, whose values mean the same everywhere.
+std::string values_otherwise(const std::string& column, const TrainingState& saved,
+                             const TrainingState& now) {
+  const auto here = now.columns.find(column), there = saved.columns.find(column);
+  if (here == now.columns.end()) return "";
+  if (there == saved.columns.end())
+    return saved.dataset_fingerprint == now.dataset_fingerprint
+               ? ""
+               : fmt::format("other data, and its checkpoint does not say what values of {} are",
+                             column);
+  if (here->second == there->second) return "";
+  return fmt::format("values of {} are numbered otherwise there", column);
+}
+
 // "" = it is taken over. Of a table of items, rows behind those of the items may be more or fewer.
-std::string reason_against(const Parameter& p, const TrainingState& saved, const Items& items) {
+std::string reason_against(const Parameter& p, const TrainingState& saved, const TrainingState& now,
+                           const Items& items) {
   const auto found = saved.shapes.find(p.name);
   if (found == saved.shapes.end()) return "not there";
+  const std::string otherwise = values_otherwise(p.by_column, saved, now);
+  if (!otherwise.empty()) return otherwise;
   if (p.by_item && !items.why_not.empty()) return items.why_not;
   Shape wanted = p.shape;
   if (p.by_item) wanted = with_rows(p.shape, std::max(items.match.there, rows_of(found->second)));
@@ -200,7 +218,7 @@ std::vector<std::string> init_from(Context& ctx, Communicator& comm, const Optio
   std::vector<Parameter*> by_rows;
   std::vector<std::string> left, unused;
   for (Parameter& p : parameters.parameters()) {
-    const std::string why_not = reason_against(p, saved, items);
+    const std::string why_not = reason_against(p, saved, now, items);
     const std::int64_t n = p.shape.numel();
     if (!why_not.empty())
       left.push_back(fmt::format("{} ({})", p.name, why_not));

@@ -1,6 +1,7 @@
 // From a checkpoint, or from counting.
 #include "trainer/load_model.h"
 
+#include "data/event_columns.h"
 #include "trainer/build_model.h"
 #include "trainer/checkpoint.h"
 #include "trainer/dealt_rows.h"
@@ -12,12 +13,15 @@
 namespace seqrank {
 namespace {
 
-// Another data set is allowed, for instance with newer events; one that numbers its items otherwise
-// is not. Without keys on both sides only the same data tells that.
-void check_catalogue(const std::string& run, const Dataset& dataset, const TrainingState& saved,
-                     CheckpointStore& checkpoints, std::span<const TensorTotal> weights) {
+// Another data set is allowed, for instance with newer events; one that numbers its items
+// otherwise, or the values of columns that the model reads, is not. Without keys on both sides only
+// the same data tells that.
+void check_catalogue(const std::string& run, const Dataset& dataset, const BatchNeeds& needs,
+                     const TrainingState& saved, CheckpointStore& checkpoints,
+                     std::span<const TensorTotal> weights) {
   TrainingState now = saved;
   now.item_fingerprint = dataset.item_fingerprint();
+  now.columns = column_fingerprints(dataset, needs);
   if (saved.item_fingerprint == "none" || now.item_fingerprint == "none")
     now.dataset_fingerprint = dataset.fingerprint();
   auto differences = checkpoints.differences(saved.step, weights, now, {});
@@ -76,7 +80,7 @@ void load_run(Context& ctx, const Communicators& ranks, const std::string& run,
   std::vector<TensorTotal> totals;
   for (const Parameter& p : loaded.parameters.parameters())
     totals.push_back({p.name + "/weight", p.shape.numel()});
-  check_catalogue(run, dataset, *state, checkpoints, totals);
+  check_catalogue(run, dataset, loaded.model->needs(), *state, checkpoints, totals);
   loaded.groups = table_groups(loaded.options, ranks, loaded.parameters);
   const bool split = loaded.groups.size() > 1;
   if (!loaded.options.has("table.folder")) loaded.options.set("table.folder", run, run);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "backend/device_facts.h"
+#include "data/event_columns.h"
 #include "trainer/host_pieces.h"
 #include "trainer/training_run.h"
 
@@ -56,6 +57,7 @@ TrainingRun::TrainingRun(Context& ctx, const Communicators& ranks, const Dataset
   state_.seed = static_cast<std::uint64_t>(options.integer("train.seed"));
   state_.dataset_fingerprint = dataset_.fingerprint();
   state_.item_fingerprint = dataset_.item_fingerprint();
+  state_.columns = column_fingerprints(dataset_, parts_.model->needs());
   state_.config = as_map(options);
   for (const Parameter& p : parts_.parameters.parameters()) state_.shapes[p.name] = p.shape.str();
   seen_.steps = parts_.total_steps;

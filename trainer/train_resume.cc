@@ -70,6 +70,7 @@ void TrainingRun::resume() {
     state_.config = now.config;
     state_.shapes = now.shapes;
     state_.item_fingerprint = now.item_fingerprint;
+    state_.columns = now.columns;
     tell(fmt::format("resuming {} at step {} of {}", options_.text("run"), state_.step,
                      parts_.total_steps));
   } else {

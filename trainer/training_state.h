@@ -27,7 +27,10 @@ struct TrainingState {
   bool evaluation_due = false;                // at this step, and not done: a stop came first
   std::int64_t metrics_bytes = 0;             // length of metrics.jsonl at this step
   std::string dataset_fingerprint;
-  std::string item_fingerprint = "none";      // of the items' keys; "none": it was without keys
+  std::string item_fingerprint = "none";  // of the items' keys; "none": it was without keys
+  // Of the columns that the model reads, "domain": of the names of their values, in order. Of one
+  // that has no names, or where an earlier version saved: absent.
+  std::map<std::string, std::string> columns;
   std::map<std::string, std::string> config;  // resolved options, "model.width" -> "64"; UTF-8
   std::map<std::string, std::string> shapes;  // of parameters, "items" -> "[3416, 64]"
 };

@@ -50,6 +50,7 @@ ColumnVectors::ColumnVectors(const ModelInput& input, const std::string& option,
     const Shape shape = values == 0 ? Shape{width, 1} : Shape{values, width};
     parts_.push_back(
         {name, values == 0, &input.parameters.declare("input." + name, shape, normal, Decay::yes)});
+    if (values > 0) parts_.back().table->by_column = name;
     if (name == "position") max_length_ = values;
   }
 }

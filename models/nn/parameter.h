@@ -55,6 +55,8 @@ struct Parameter {
   float rate = 1;  // multiplies the learning rate; 0: frozen, its values stay as they are
   // Row i belongs to item i, and goes by its key to other data; others may follow the items' rows.
   bool by_item = false;
+  // Row i belongs to the value i of this column of events (data/event_columns.h); "": to none.
+  std::string by_column;
   bool may_split = false;  // its rows may be dealt out to ranks: who reads it knows how
   // Access::rows: its values lie in a block of their own, of the same layout, and there is no
   // gradient but the rows that look-ups give back. To be set before allocate().

@@ -50,6 +50,7 @@ TEST(CheckpointManifest, ComesBackBitwise) {
   const Manifest back = parse_manifest(text, "m.json");
   EXPECT_EQ(manifest_text(back), text);
   EXPECT_EQ(back.state.config, manifest.state.config);
+  EXPECT_EQ(back.state.columns, manifest.state.columns);
   EXPECT_EQ(back.state.shapes, manifest.state.shapes);
   EXPECT_EQ(back.state.best_value, manifest.state.best_value);
   EXPECT_EQ(back.state.loss_scale, manifest.state.loss_scale);

@@ -97,6 +97,7 @@ inline TrainingState make_state(std::int64_t step) {
   state.metrics_bytes = 12345 + step;
   state.dataset_fingerprint = "0123456789abcdef";
   state.config = {{"model.width", "64"}, {"data", "a \"quoted\"\tpath/\xC3\xA9.h5"}, {"x", ""}};
+  state.columns = {{"domain", "390f6fb3c25961f4"}};
   state.shapes = {{"items", "[3416, 64]"}};
   return state;
 }

@@ -13,7 +13,9 @@ using Weights = std::map<std::string, std::vector<float>>;
 constexpr int kWidth = 8;
 
 // 40 sequences over the items of these keys, in order of id; without `keyed` the file has no keys.
-void write_data(const std::string& path, const std::vector<std::string>& keys, bool keyed = true) {
+// With scenes of these names where there are any, and as many kinds of items, called likewise.
+void write_data(const std::string& path, const std::vector<std::string>& keys, bool keyed = true,
+                const std::vector<std::string>& scenes = {}) {
   DatasetWriter writer(path);
   const int items = static_cast<int>(keys.size());
   for (int s = 0; s < 40; ++s) {
@@ -24,6 +26,15 @@ void write_data(const std::string& path, const std::vector<std::string>& keys, b
   }
   for (const std::string& key : keys)
     if (keyed) writer.add_item_key(key);
+  std::vector<std::int32_t> scene_of(scenes.empty() ? 0 : 40 * 8);
+  for (std::size_t i = 0; i < scene_of.size(); ++i)
+    scene_of[i] = static_cast<std::int32_t>(i % scenes.size());
+  if (!scenes.empty()) {
+    writer.append("/event/domain", scene_of);
+    writer.append("/item/feature/interest", std::span<const std::int32_t>(scene_of).first(items));
+  }
+  for (const char* place : {"/domain/name", "/item/feature_values/interest"})
+    for (const std::string& name : scenes) writer.append_text(place, name);
   writer.finish(items);
 }
 
@@ -260,6 +271,36 @@ TEST_F(InitFrom, WhatDoesNotFitIsLeftAsItWasAndTold) {
                              testing::HasSubstr("output.w ([8, 16] there, [8, 8] wanted)"),
                              testing::HasSubstr("not used of it: items_out"),
                              testing::ContainsRegex("rnn.1.[a-z_]+ \\(not there\\)")));
+}
+
+// Both have position's table, which has no names.
+TEST_F(InitFrom, RowsOfValuesThatAreNumberedOtherwiseAreNotTakenOver) {
+  const Settings scenes = {{"model.name", "sasrec"}, {"model.input", "position,domain"}};
+  const Settings interests = {{"model.name", "interest_transfer"}};
+  write_data(path("source.h5"), source_keys_, true, {"a", "b", "c"});
+  for (const Settings& form : {scenes, interests})
+    for (const bool alike : {true, false}) {
+      for (const char* run : {"source", "target"}) std::filesystem::remove_all(path(run));
+      write_data(path("target.h5"), target_keys_, true,
+                 alike ? std::vector<std::string>{"a", "b", "c"}
+                       : std::vector<std::string>{"a", "c", "b"});
+      run(1, "source", source(form));
+      run(2, "target", target(form));
+      const std::string log = read_file(path("target/log.txt"));
+      const auto told = [&](const std::string& name, const std::string& column) {
+        return log.find(fmt::format("{} (values of {} are numbered otherwise there)", name,
+                                    column)) != std::string::npos;
+      };
+      if (form == scenes) {
+        EXPECT_EQ(told("input.domain", "domain"), !alike) << log;
+      } else {
+        for (const char* name :
+             {"interest.label.w", "interest.label.b", "transition.from", "transition.next"})
+          EXPECT_EQ(told(name, "item.interest"), !alike) << log;
+      }
+      EXPECT_EQ(log.find("input.position"), std::string::npos) << log;
+      EXPECT_THAT(log, testing::HasSubstr("20 of 26 items taken over by key, of 30"));
+    }
 }
 
 TEST_F(InitFrom, RefusesWhatIsNotThereOrDoesNotFitAtAll) {

@@ -12,22 +12,29 @@
 namespace seqrank {
 namespace {
 
-// 20 sequences over five items; `keys` in order of id, "" for a file without keys.
-void write_data(const std::string& path, const std::string& keys, int sequences = 20) {
+// 20 sequences over five items; `keys` in order of id, "" for a file without keys. With two scenes
+// where they are named, by a letter each.
+void write_data(const std::string& path, const std::string& keys, int sequences = 20,
+                const std::string& scenes = "") {
   DatasetWriter writer(path);
   for (int s = 0; s < sequences; ++s)
     writer.add_sequence(std::vector<std::int32_t>{s % 5, (s + 1) % 5, (s + 2) % 5, (s + 3) % 5},
                         {});
   for (const char key : keys) writer.add_item_key(std::string(1, key));
+  for (int s = 0; s < sequences && !scenes.empty(); ++s)
+    writer.append("/event/domain", std::vector<std::int32_t>{0, 1, 1, 0});
+  for (const char scene : scenes) writer.append_text("/domain/name", std::string(1, scene));
   writer.finish(5);
 }
 
 class LoadModel : public testing::Test {
  protected:
-  void train_on(const std::string& data, const std::string& protocol = "p1") {
+  void train_on(const std::string& data, const std::string& protocol = "p1",
+                const std::string& model = "attention_rnn",
+                const std::map<std::string, std::string>& more = {}) {
     Options options(train_options());
-    options.declare({{"model.name", OptionKind::text, "attention_rnn", "model"}});
-    options.declare(model_options("attention_rnn"));
+    options.declare({{"model.name", OptionKind::text, model, "model"}});
+    options.declare(model_options(model));
     for (const auto& [key, value] :
          std::map<std::string, std::string>{{"run", run_},
                                             {"data", data},
@@ -37,6 +44,7 @@ class LoadModel : public testing::Test {
                                             {"train.evaluate_every", "0"},
                                             {"train.steps", "4"}})
       options.set(key, value, "test");
+    for (const auto& [key, value] : more) options.set(key, value, "test");
     train(ctx_, *comm_, Dataset::open(data), options, {}, {});
   }
   // "" or why not.
@@ -79,6 +87,20 @@ TEST_F(LoadModel, WithoutKeysOnlyTheSameDataWillDo) {
   train_on(file("a.h5"));
   EXPECT_EQ(load(file("a.h5")), "");
   EXPECT_THAT(load(file("more.h5")), testing::HasSubstr("data fingerprint"));
+}
+
+TEST_F(LoadModel, RefusesOtherNumbersOfTheValuesOfAColumnThatTheModelReads) {
+  write_data(file("a.h5"), "abcde", 20, "xy");
+  write_data(file("more.h5"), "abcde", 30, "xy");
+  write_data(file("permuted.h5"), "abcde", 30, "yx");
+  train_on(file("a.h5"), "p1", "sasrec", {{"model.input", "position,domain"}});
+  EXPECT_EQ(load(file("more.h5")), "");
+  EXPECT_THAT(load(file("permuted.h5")),
+              testing::AllOf(testing::HasSubstr("another catalogue"),
+                             testing::HasSubstr("names of the values of domain")));
+  std::filesystem::remove_all(run_);
+  train_on(file("a.h5"), "p1", "sasrec", {{"model.input", "position"}});
+  EXPECT_EQ(load(file("permuted.h5")), "");
 }
 
 TEST_F(LoadModel, ADamagedNewestCheckpointIsToldAndAnOlderOneTaken) {
