@@ -159,11 +159,11 @@ int run(const Options& given, Communicator& comm) {
   Context& ctx = device.ctx();
   const auto loaded = load_for_use(device, comm, given, dataset);
   serve_cold_items(ctx, comm, given, dataset, *loaded);
-  const Protocol protocol(dataset, protocol_options_from(loaded->options));
   std::optional<ScenePopularity> popularity;
   RecommendOptions options = recommend_options(given, dataset, *loaded);
   options.popularity = [&]() -> const ScenePopularity& {
-    return popularity ? *popularity : popularity.emplace(protocol);
+    if (!popularity) popularity.emplace(Protocol(dataset, protocol_options_from(loaded->options)));
+    return *popularity;
   };
   if (given.flag("stdin")) {
     const auto done = answer_stream(ctx, comm, *loaded, dataset, options, std::cin);
