@@ -1,8 +1,6 @@
 // Columns that are computed from positions and times, and columns that are stored.
 #include "data/event_columns.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
 
@@ -153,8 +151,8 @@ std::map<std::string, std::string> column_fingerprints(const Dataset& dataset,
   for (const std::string& column : needs.columns) {
     const auto names = value_names(dataset, column);
     if (names.empty()) continue;
-    TextFingerprint fingerprint;  // as of the keys of items
-    for (const std::string& name : names) fingerprint.add(fmt::format("{}:{}", name.size(), name));
+    TextFingerprint fingerprint;
+    for (const std::string& name : names) fingerprint.add(name);
     result[column] = fingerprint.hex();
   }
   return result;

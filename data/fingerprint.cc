@@ -72,7 +72,8 @@ struct TextFingerprint::Impl {
 TextFingerprint::TextFingerprint() : impl_(std::make_unique<Impl>()) {}
 TextFingerprint::~TextFingerprint() = default;
 
-void TextFingerprint::add(std::string_view part) {
+void TextFingerprint::add(std::string_view text) {
+  const std::string part = fmt::format("{}:{}", text.size(), text);
   impl_->sum.add(part.data(), part.size());
 }
 

@@ -13,13 +13,13 @@
 
 namespace seqrank {
 
-// XXH3-64 of a text that comes in parts.
+// XXH3-64 of a list of texts.
 class TextFingerprint {
  public:
   TextFingerprint();
   ~TextFingerprint();
-  void add(std::string_view part);
-  std::string hex() const;  // 16 digits
+  void add(std::string_view text);  // with its length: no two lists of texts give one
+  std::string hex() const;          // 16 digits
 
  private:
   struct Impl;

@@ -68,9 +68,7 @@ void Names::for_each_user_key(const File& file, const Use& use) const {
 std::string Names::item_fingerprint(const File& file) const {
   if (!item_keys_) return "none";
   TextFingerprint fingerprint;
-  for_each_item_key(file, [&](std::string_view key) {
-    fingerprint.add(fmt::format("{}:{}", key.size(), key));  // so that no two lists give one text
-  });
+  for_each_item_key(file, [&](std::string_view key) { fingerprint.add(key); });
   return fingerprint.hex();
 }
 
